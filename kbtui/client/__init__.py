@@ -1,0 +1,1 @@
+"""The assembly behind every front end: settings, server discovery, the engine."""

@@ -1,0 +1,1 @@
+"""The async connection service: one supervised WebSocket, its states, requests and errors."""

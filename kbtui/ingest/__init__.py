@@ -1,0 +1,1 @@
+"""Jobs, the queue that runs them and the journal that remembers them."""

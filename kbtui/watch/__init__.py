@@ -1,0 +1,1 @@
+"""Watched folders: what is on disk, and when a file has settled."""
