@@ -21,6 +21,18 @@ from kbtui.protocol.stages import NAMED_STEPS
 
 SAMPLE_BYTES: Final = 200
 
+_OPTIONAL_PROGRESS_FIELDS: Final = (
+    "total_stages",
+    "timestamp",
+    "duration",
+    "error",
+    "request_id",
+    "document_id",
+    "sequence",
+    "current",
+    "total",
+)
+
 
 class MalformedRequest(ValueError):
     """A frame from a client that is no request; its text is fit to be sent back as the error."""
@@ -39,6 +51,7 @@ class _Frame(msgspec.Struct):
     message: Any = None
     total_stages: Any = None
     duration: Any = None
+    timestamp: Any = None
     request_id: Any = None
     document_id: Any = None
     document_name: Any = None
@@ -124,10 +137,7 @@ def encode_progress(progress: Progress) -> str:
         "status": progress.status,
         "message": progress.message,
     }
-    for field in (
-        "total_stages", "duration", "error", "request_id", "document_id", "sequence", "current",
-        "total",
-    ):  # fmt: skip
+    for field in _OPTIONAL_PROGRESS_FIELDS:
         value = getattr(progress, field)
         if value is not None:
             frame[field] = value
@@ -146,6 +156,7 @@ def _progress(frame: _Frame) -> Progress:
         label=label,
         total_stages=_count_or_none(frame.total_stages),
         duration=duration,
+        timestamp=_number_or_none(frame.timestamp),
         error=error,
         final=duration is not None and status in ("completed", "failed"),
         request_id=_text_or_none(frame.request_id),

@@ -42,8 +42,9 @@ class Progress(msgspec.Struct, frozen=True):
 
     `stage` is the number that the server sent, or the place of its named step among the stages,
     or None where neither could be read; `label` is the server's own word for it where it sent a
-    name. `request_id`, `document_id`, `sequence`, `current` and `total` come from native servers
-    only: KBV2's progress never says which request it belongs to.
+    name. `duration` is in seconds, `timestamp` in epoch seconds; KBV2 sends both with the first and
+    the last report of a document only. `request_id`, `document_id`, `sequence`, `current` and
+    `total` come from native servers only: KBV2's progress never says which request it belongs to.
     """
 
     stage: float | None
@@ -52,6 +53,7 @@ class Progress(msgspec.Struct, frozen=True):
     label: str | None = None
     total_stages: int | None = None
     duration: float | None = None
+    timestamp: float | None = None
     error: str | None = None
     final: bool = False
     """True for the outer layer's last report (KBV2: the one with a duration)."""

@@ -108,9 +108,7 @@ class Store:
             mode=event.mode,
             url=event.url,
             epoch=event.epoch,
-            latency=self.connection.latency
-            if up and event.epoch == self.connection.epoch
-            else None,
+            latency=self.connection.latency if same_socket else None,
             reason=None if event.reason is None else plain(event.reason),
             attempt=event.attempt,
             retry_at=retry_at,
