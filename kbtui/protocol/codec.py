@@ -20,6 +20,8 @@ from kbtui.protocol.messages import (
 from kbtui.protocol.stages import NAMED_STEPS
 
 SAMPLE_BYTES: Final = 200
+UNKNOWN_KIND: Final = "neither a response nor a progress report"
+"""The reason of an `Unrecognised` that is a JSON object all the same: perhaps of a newer server."""
 
 _OPTIONAL_PROGRESS_FIELDS: Final = (
     "total_stages",
@@ -89,7 +91,7 @@ def parse_message(raw: str | bytes) -> Message:
         frame.result is not msgspec.UNSET or frame.error is not msgspec.UNSET
     ):
         return _response(frame)
-    return Unrecognised("neither a response nor a progress report", _sample(raw))
+    return Unrecognised(UNKNOWN_KIND, _sample(raw))
 
 
 def parse_request(raw: str | bytes) -> Request:

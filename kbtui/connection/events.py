@@ -1,0 +1,68 @@
+"""What the connection service reports to its listeners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kbtui.connection.states import ConnectionState, Mode
+    from kbtui.protocol.messages import ExtractionLog, Progress, Response
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The state, or what is known about the running attempt, changed.
+
+    `attempt` counts the tries since the connection last held, from 1 (0 while none is under way).
+    `retry_in` is the wait in seconds until the next try, None where no wait has begun. `reason` is
+    a sentence or clause for a person: why the connection was lost or could not be made. `url`
+    holds no credentials.
+    """
+
+    state: ConnectionState
+    previous: ConnectionState
+    epoch: int
+    mode: Mode | None
+    url: str | None
+    reason: str | None
+    attempt: int
+    retry_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyMeasured:
+    """A ping was answered after `seconds`."""
+
+    epoch: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """The server sent something that is no answer."""
+
+    epoch: int
+    message: Progress | ExtractionLog
+
+
+@dataclass(frozen=True, slots=True)
+class LateAnswer:
+    """The answer to a request whose caller had stopped waiting (timed out or cancelled)."""
+
+    epoch: int
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class FrameDropped:
+    """A frame could not be used. `sample` is its first 200 bytes, `count` all dropped so far."""
+
+    epoch: int
+    reason: str
+    sample: bytes
+    count: int
+
+
+ConnectionEvent = StateChanged | LatencyMeasured | MessageReceived | LateAnswer | FrameDropped
+"""Everything a listener can be called with."""

@@ -1,0 +1,122 @@
+"""The life of one socket: its reader, its heartbeat, its turn on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from kbtui.connection.classify import Failure, FailureKind
+from kbtui.connection.heartbeat import Heartbeat
+from kbtui.connection.pending import Turn
+from kbtui.connection.states import Mode
+from kbtui.connection.transport import LinkClosed
+from kbtui.protocol.codec import UNKNOWN_KIND, parse_message
+from kbtui.protocol.messages import NATIVE_SUBPROTOCOL, Unrecognised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kbtui.connection.endpoint import Timeouts
+    from kbtui.connection.transport import Link
+    from kbtui.protocol.messages import Message
+
+GARBAGE_ALLOWED: Final = 100
+"""Unreadable frames in a row after which the server is no knowledge base."""
+STABLE_SECONDS: Final = 30.0
+"""A connection that held this long, with a pong, starts the backoff anew when it is lost."""
+LOG_EVERY: Final = 100
+"""One message in so many is logged: logging each costs more than handling it."""
+
+log = logging.getLogger("kbtui.connection")
+
+
+class Session:
+    """One open link. `epoch` is its number; `turn` is used in KBV2 mode, where one request at a
+    time may be out."""
+
+    def __init__(
+        self,
+        epoch: int,
+        link: Link,
+        timeouts: Timeouts,
+        *,
+        on_message: Callable[[Session, Message], None],
+        on_pong: Callable[[Session, float], None],
+    ) -> None:
+        self.epoch = epoch
+        self.link = link
+        self.mode = Mode.NATIVE if link.subprotocol == NATIVE_SUBPROTOCOL else Mode.KBV2
+        self.turn = Turn()
+        self.heartbeat = Heartbeat(link, timeouts, self._ponged)
+        self._on_message = on_message
+        self._on_pong = on_pong
+        self._opened = asyncio.get_running_loop().time()
+        self._ponged_once = False
+        self._send_stuck: float | None = None
+        self._beating = asyncio.create_task(self.heartbeat.run(), name=f"kbtui-heartbeat-{epoch}")
+        self._beating.add_done_callback(self._heartbeat_ended)
+
+    @property
+    def proved_stable(self) -> bool:
+        """True once the backoff may start anew after this connection."""
+        held = asyncio.get_running_loop().time() - self._opened
+        return self._ponged_once and held >= STABLE_SECONDS
+
+    async def read(self) -> Failure:
+        """Hand on every message until the link ends; returns why it did."""
+        garbage = received = 0
+        try:
+            while True:
+                raw = await self.link.recv()
+                message = parse_message(raw)
+                received += 1
+                if received % LOG_EVERY == 1:
+                    log.debug("message %d of connection %d: %.200r", received, self.epoch, raw)
+                if isinstance(message, Unrecognised) and message.reason != UNKNOWN_KIND:
+                    garbage += 1
+                else:
+                    garbage = 0
+                self._on_message(self, message)
+                if garbage >= GARBAGE_ALLOWED:
+                    self.link.abort()
+                    return Failure(FailureKind.GARBAGE, f"{garbage} unreadable frames in a row")
+        except LinkClosed as closed:
+            return self._why(closed)
+
+    def give_up_sending(self, limit: float) -> None:
+        """A message could not be written within `limit` seconds: nothing written after it may
+        arrive either."""
+        self._send_stuck = limit
+        self.link.abort()
+
+    async def dispose(self) -> None:
+        """Free the socket and the heartbeat. The link is aborted unless it is closed already."""
+        self.link.abort()
+        self._beating.cancel()
+        await asyncio.wait({self._beating})
+        await self.link.wait_closed()
+
+    def _heartbeat_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("the heartbeat broke; the connection is given up", exc_info=error)
+            self.link.abort()
+
+    def _ponged(self, seconds: float) -> None:
+        self._ponged_once = True
+        self._on_pong(self, seconds)
+
+    def _why(self, closed: LinkClosed) -> Failure:
+        if self.heartbeat.missed is not None:
+            return Failure(
+                FailureKind.NO_PONG,
+                f"the server answered no ping for {self.heartbeat.missed:g} s",
+                closed.code,
+            )
+        if self._send_stuck is not None:
+            return Failure(
+                FailureKind.SEND_STUCK,
+                f"the network took no data for {self._send_stuck:g} s",
+                closed.code,
+            )
+        return Failure(FailureKind.CLOSED, str(closed), closed.code)

@@ -1,0 +1,174 @@
+"""One WebSocket: what the service needs of it, and how websockets provides it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, SecurityError
+from websockets.protocol import State
+from websockets.typing import Subprotocol
+
+from kbtui import __version__
+from kbtui.connection.endpoint import Endpoint, Timeouts
+from kbtui.protocol.messages import MAX_FRAME_BYTES, NATIVE_SUBPROTOCOL
+
+if TYPE_CHECKING:
+    from websockets.frames import Close
+
+MAX_REDIRECTS: Final = 3
+ABNORMAL: Final = 1006
+
+# At DEBUG websockets logs every frame and the handshake's headers, the token among them.
+_quiet = logging.getLogger("kbtui.connection.websockets")
+_quiet.setLevel(logging.WARNING)
+
+
+class LinkClosed(Exception):
+    """The WebSocket is closed. `code` is the peer's close code, or our own where we closed it for
+    a protocol error, or 1006."""
+
+    def __init__(self, code: int = ABNORMAL, reason: str = "", cause: str = "") -> None:
+        text = f"close code {code}"
+        for detail in (reason, cause):
+            if detail:
+                text = f"{text}, {detail}"
+        super().__init__(text)
+        self.code = code
+        self.reason = reason
+
+
+class Link(Protocol):
+    """One open WebSocket."""
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What the server selected."""
+
+    @property
+    def is_open(self) -> bool:
+        """False once either side began to close: then `send` writes nothing."""
+
+    async def recv(self) -> str | bytes:
+        """The next message; raises LinkClosed."""
+
+    async def send(self, text: str) -> None:
+        """Write one message; raises LinkClosed. With `is_open` beforehand the message may arrive
+        even so."""
+
+    async def ping(self) -> float:
+        """Send a ping and wait for its pong: the seconds it took; raises LinkClosed."""
+
+    async def close(self) -> None:
+        """Close with code 1000 within the close-frame timeout, then abort; never raises."""
+
+    def abort(self) -> None:
+        """Drop the socket at once, with whatever is still to be written."""
+
+    async def wait_closed(self) -> None:
+        """Return once the socket is gone."""
+
+
+Opener = Callable[[Endpoint, Timeouts], Awaitable[Link]]
+"""Opens a Link; raises whatever its library raises (see failures.failure_of)."""
+
+
+class _Connect(connect):
+    """websockets' connect, which follows fewer redirects."""
+
+    _followed = 0
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        target = super().process_redirect(exc)
+        if isinstance(target, str):
+            self._followed += 1
+            if self._followed > MAX_REDIRECTS:
+                return SecurityError(f"more than {MAX_REDIRECTS} redirects")
+        return target
+
+
+async def open_websocket(endpoint: Endpoint, timeouts: Timeouts) -> Link:
+    """Connect to `endpoint`, offering the native subprotocol. Without a time limit of its own."""
+    headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
+    socket = await _Connect(
+        endpoint.url,
+        subprotocols=[Subprotocol(NATIVE_SUBPROTOCOL)],
+        additional_headers=headers,
+        user_agent_header=f"kbtui/{__version__}",
+        proxy=None if endpoint.is_loopback else True,
+        open_timeout=None,
+        ping_interval=None,
+        close_timeout=timeouts.close_frame,
+        max_size=MAX_FRAME_BYTES,
+        logger=_quiet,
+    )
+    return WebSocketLink(socket, timeouts)
+
+
+class WebSocketLink:
+    """A Link made of websockets' client connection."""
+
+    def __init__(self, socket: ClientConnection, timeouts: Timeouts) -> None:
+        self._socket = socket
+        self._timeouts = timeouts
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What the server selected."""
+        return self._socket.subprotocol
+
+    @property
+    def is_open(self) -> bool:
+        """False once either side began to close."""
+        return self._socket.state is State.OPEN
+
+    async def recv(self) -> str | bytes:
+        """The next message; raises LinkClosed."""
+        try:
+            return await self._socket.recv()
+        except ConnectionClosed as error:
+            raise _closed(error) from None
+
+    async def send(self, text: str) -> None:
+        """Write one message; raises LinkClosed."""
+        try:
+            await self._socket.send(text)
+        except ConnectionClosed as error:
+            raise _closed(error) from None
+
+    async def ping(self) -> float:
+        """Seconds to the pong of a ping sent now; raises LinkClosed."""
+        try:
+            return await (await self._socket.ping())
+        except ConnectionClosed as error:
+            raise _closed(error) from None
+
+    async def close(self) -> None:
+        """Close within the close-frame timeout, then abort."""
+        # websockets limits the wait for the peer's close frame, not the write of ours.
+        try:
+            async with asyncio.timeout(self._timeouts.close_frame):
+                await self._socket.close()
+        except TimeoutError:
+            self.abort()
+
+    def abort(self) -> None:
+        """Drop the socket at once."""
+        self._socket.transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Return once the socket is gone."""
+        await self._socket.wait_closed()
+
+
+def _closed(error: ConnectionClosed) -> LinkClosed:
+    close: Close | None = error.rcvd
+    if close is None and error.sent is not None and error.sent.code != 1000:
+        close = error.sent
+    cause = "" if error.__cause__ is None else str(error.__cause__)
+    if close is None:
+        return LinkClosed(cause=cause)
+    return LinkClosed(close.code, close.reason)
