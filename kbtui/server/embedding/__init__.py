@@ -1,0 +1,1 @@
+"""Turning text into vectors with MiniLM on onnxruntime."""

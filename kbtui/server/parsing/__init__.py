@@ -1,0 +1,1 @@
+"""Reading documents: a child process turns a file into text, chunks and entities."""

@@ -1,0 +1,1 @@
+"""Keeping documents in SQLite and finding them again."""
