@@ -1,0 +1,1 @@
+"""A KBV2 server made of recordings of the real one, for tests."""
