@@ -50,9 +50,8 @@ class ConnectionLost(KbtuiConnectionError):
     """
 
     def __init__(self, epoch: int, code: int, reason: str = "") -> None:
-        why = f": {reason}" if reason else ""
         super().__init__(
-            f"The connection was lost before the answer came (close code {code}{why}); "
+            f"The connection was lost before the answer came ({reason or f'close code {code}'}); "
             "the server may still finish what it was asked."
         )
         self.epoch = epoch

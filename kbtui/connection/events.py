@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 class StateChanged:
     """The state, or what is known about the running attempt, changed.
 
-    `attempt` counts the tries since the connection last held, from 1 (0 while none is under way).
-    `retry_in` is the wait in seconds until the next try, None where no wait has begun. `reason` is
-    a sentence or clause for a person: why the connection was lost or could not be made. `url`
-    holds no credentials.
+    `attempt` is the number of the try that is under way or has just failed, counted from 1; 0 for
+    a connection that stood. `retry_in` is the wait in seconds until the next try, None where no
+    wait has begun. `reason` is a sentence or clause for a person: why the connection was lost or
+    could not be made. `url` holds no credentials.
     """
 
     state: ConnectionState

@@ -76,6 +76,8 @@ class ConnectionService:
             backoff,
             random or Random(),
         )
+        if isinstance(source, Endpoint):
+            self._supervisor.url = source.public_url
 
     @property
     def state(self) -> ConnectionState:

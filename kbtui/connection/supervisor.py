@@ -83,7 +83,7 @@ class Supervisor:
         if self.state not in (S.DISCONNECTED, S.FAILED):
             return
         self._history = History()
-        self._tries = self._waits = 0
+        self._tries, self._waits = 1, 0
         self.transition(S.CONNECTING)
         self._task = asyncio.create_task(self._run(), name="kbtui-connection")
 
@@ -137,6 +137,8 @@ class Supervisor:
         try:
             while (delay := await self._connect_once()) is not None:
                 await self._pause(delay)
+                self._tries += 1
+                self.transition(self._trying)
         except Exception as error:
             log.exception("the connection's supervisor broke")
             if S.FAILED in TRANSITIONS[self.state]:
@@ -147,9 +149,6 @@ class Supervisor:
 
         Returns the seconds to wait before the next attempt, None where there is to be none.
         """
-        self._tries += 1
-        if self._tries > 1 or self._history.ever_connected:
-            self.transition(self._trying)
         opened = await self._open()
         if isinstance(opened, Failure):
             return self._settle(opened)
