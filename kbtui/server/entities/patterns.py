@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kbtui.server.entities.names import ACRONYM, is_acronym, long_form
-from kbtui.server.entities.words import COMMON
+from kbtui.server.entities.words import COMMON, ORGANISATION_ENDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,8 @@ _NAME: Final = re.compile(
     rf"(?<![\w`])(?:(?:Mr|Mrs|Ms|Dr|Prof|St)\.\s+)?{_WORD}(?:{_JOIN}\s+{_WORD})*"
 )
 _CODE: Final = re.compile(r"`([A-Za-z_][\w.:/-]{2,40})(?:\(\))?`")
-_CAMEL: Final = re.compile(r"(?<![\w`])(?:[A-Z][a-z0-9]+){2,}[A-Z]?\b|\b[a-z]+[A-Z]\w+\b")
+_CAMEL: Final = re.compile(r"\b[a-z]+[A-Z]\w+\b")
+_OF: Final = re.compile(r"\s+of(?:\s+the)?\s+")
 _BRACKETS: Final = re.compile(r"\(([^()]{2,80})\)")
 
 
@@ -60,14 +61,16 @@ _RELATION: Final = {
     "use": "uses",
     "wr": "wrote",
 }
+_LONGEST_NAME: Final = 80
+
 _BETWEEN: Final = 60
 """The most characters between two names for a verb there to connect them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A name in a sentence, from character `start` to `end`. `opens` is true of the sentence's
-    first word, which is capitalised whether it is a name or not."""
+    """A name in a sentence, from character `start` to `end`. `opens` is true of a single
+    word that begins the sentence, which is capitalised whether it is a name or not."""
 
     start: int
     end: int
@@ -82,7 +85,12 @@ def mentions(sentence: str) -> list[Mention]:
     found += [Mention(m.start(), m.end(), m[0], code=True) for m in _CAMEL.finditer(sentence)]
     shouting = sum(map(str.isupper, sentence)) > sum(map(str.islower, sentence))
     if not shouting:
-        found += [mention for m in _NAME.finditer(sentence) if (mention := _proper(sentence, m))]
+        for match in _NAME.finditer(sentence):
+            found += [
+                mention
+                for start, end in _parts(match)
+                if (mention := _proper(sentence, start, end)) is not None
+            ]
     found.sort(key=lambda mention: (mention.start, -mention.end))
     apart: list[Mention] = []
     for mention in found:
@@ -91,11 +99,22 @@ def mentions(sentence: str) -> list[Mention]:
     return apart
 
 
-def _proper(sentence: str, match: re.Match[str]) -> Mention | None:
+def _parts(match: re.Match[str]) -> Iterator[tuple[int, int]]:
+    """A phrase, cut at an "of" that joins two names: "Ann Lee of the Marine Institute" is two,
+    "Bay of Fundy" and "Department of the Treasury" are one."""
+    start = match.start()
+    for join in _OF.finditer(match[0]):
+        left = match[0][start - match.start() : join.start()].split()
+        if len(left) > 1 and left[-1] not in ORGANISATION_ENDS:
+            yield start, match.start() + join.start()
+            start = match.start() + join.end()
+    yield start, match.end()
+
+
+def _proper(sentence: str, start: int, end: int) -> Mention | None:
     """A capitalised phrase without the common words that it begins or ends with."""
-    start, end = match.span()
     opens = not any(map(str.isalnum, sentence[:start]))
-    words = list(re.finditer(r"\S+", match[0]))
+    words = list(re.finditer(r"\S+", sentence[start:end]))
     while words and words[0][0].casefold().rstrip(".") in COMMON:
         words.pop(0)
         opens = False
@@ -106,9 +125,9 @@ def _proper(sentence: str, match: re.Match[str]) -> Mention | None:
     end = start + words[-1].end()
     start += words[0].start()
     name = re.sub(r"['\u2019]s?$", "", sentence[start:end].rstrip("-&"))
-    if len(name) < 2 or len(name) > 80 or (opens and is_acronym(name)):
-        opens = False
-    return Mention(start, end, name, opens) if len(name) > 1 else None
+    if not 1 < len(name) <= _LONGEST_NAME:
+        return None
+    return Mention(start, end, name, opens and len(words) == 1 and not is_acronym(name))
 
 
 def definitions(sentence: str) -> Iterator[tuple[str, str]]:

@@ -35,20 +35,22 @@ def read_pdf(data: bytes, progress: Callable[[int, int], None]) -> Document:
         raise UnreadableError("the file is not a PDF or it is damaged: export it again") from None
     with pdf:
         total = len(pdf)
+        contents = _contents(pdf)
         parts: list[str] = []
         starts: list[int] = []
+        headings: list[Heading] = []
         length = 0
         for index in range(total):
             starts.append(length)
-            part = _page_text(pdf, index) + "\n\n"
-            parts.append(part)
-            length += len(part)
+            page, found = _set_off(_page_text(pdf, index), contents.get(index, []))
+            headings += [Heading(length + at, level, title) for at, level, title in found]
+            parts.append(page + "\n\n")
+            length += len(parts[-1])
             progress(index + 1, total)
-        text = "".join(parts)
-        if not text.strip():
-            raise UnreadableError("no text found in the PDF: scanned pages need OCR first")
-        headings = _contents(pdf, text, starts)
         title = str(pdf.get_metadata_dict().get("Title") or "").strip()
+    text = "".join(parts)
+    if not text.strip():
+        raise UnreadableError("no text found in the PDF: scanned pages need OCR first")
     return Document("PDF", text, headings, title or None, starts)
 
 
@@ -72,18 +74,33 @@ def _page_text(pdf: Any, index: int) -> str:
     return _CONTROL.sub("", text).strip()
 
 
-def _contents(pdf: Any, text: str, starts: list[int]) -> list[Heading]:
-    """The table of contents as headings, each where its title stands on its page, else at the
-    top of the page."""
-    found = []
+def _contents(pdf: Any) -> dict[int, list[tuple[int, str]]]:
+    """(level, title) of the table of contents' entries, by page number from 0."""
+    found: dict[int, list[tuple[int, str]]] = {}
     for bookmark in pdf.get_toc():
         destination = bookmark.get_dest()
         page = destination.get_index() if destination is not None else None
-        title = " ".join(bookmark.get_title().split())
-        if page is None or not 0 <= page < len(starts) or not title:
-            continue
-        end = starts[page + 1] if page + 1 < len(starts) else len(text)
+        title = " ".join(_CONTROL.sub("", bookmark.get_title()).split())
+        if page is not None and title:
+            found.setdefault(page, []).append((bookmark.level + 1, title))
+    return found
+
+
+def _set_off(page: str, entries: list[tuple[int, str]]) -> tuple[str, list[tuple[int, int, str]]]:
+    """A page's text with blank lines around the titles that stand on lines of their own, and
+    (offset, level, title) of its entries, those not found at the place of the one before."""
+    out = ""
+    found = []
+    position = at = 0
+    for level, title in entries:
         words = r"\s+".join(re.escape(word) for word in title.split())
-        match = re.compile(words, re.IGNORECASE).search(text, starts[page], end)
-        found.append(Heading(match.start() if match else starts[page], bookmark.level + 1, title))
-    return sorted(found, key=lambda heading: heading.offset)
+        match = re.compile(rf"^[ \t]*{words}[ \t]*$", re.IGNORECASE | re.MULTILINE).search(
+            page, position
+        )
+        if match:
+            before = (out + page[position : match.start()].lstrip("\n")).rstrip()
+            at = len(before) + 2 if before else 0
+            out = (before + "\n\n" if before else "") + match[0].strip() + "\n\n"
+            position = match.end()
+        found.append((at, level, title))
+    return out + page[position:].lstrip("\n"), found
