@@ -56,6 +56,9 @@ class Store:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._changes = Changes()
+        self._woken = False
+        self.wake: Callable[[], None] | None = None
+        """Called at the first change after each `take_changes`, so that nobody has to poll."""
         self.connection = ConnectionView()
         self.documents: dict[str, DocumentView] = {}
         self.totals: Counter[JobState] = Counter()
@@ -64,12 +67,19 @@ class Store:
     def take_changes(self) -> Changes:
         """What has changed since the last call."""
         changes, self._changes = self._changes, Changes()
+        self._woken = False
         return changes
+
+    def _wake(self) -> None:
+        if self.wake is not None and not self._woken and self._changes:
+            self._woken = True
+            self.wake()
 
     def note(self, level: str, text: str, source: str | None = None) -> None:
         """Write a line into the log; the text is made plain here."""
         self.log.append(self._now(), level, source, plain(text))
         self._changes.log = True
+        self._wake()
 
     def apply(self, event: Event) -> None:
         """Take one event in."""
@@ -98,6 +108,7 @@ class Store:
                 self.note("info", "an answer came after its request had been given up")
             case MessageReceived():
                 pass  # the queue says whose progress it is
+        self._wake()
 
     def _connection_changed(self, event: StateChanged) -> None:
         retry_at = None if event.retry_in is None else self._now() + event.retry_in

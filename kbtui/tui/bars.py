@@ -1,0 +1,183 @@
+"""The lines at the top and at the bottom: the connection, the totals, the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.style import Style
+from rich.text import Text
+from textual.theme import Theme
+from textual.widget import Widget
+
+from kbtui.connection import ConnectionState
+from kbtui.ingest.jobs import ENDED, JobState
+from kbtui.state.store import Store
+from kbtui.tui.roles import Roles, roles
+from kbtui.tui.text import bar, count, duration, fit, latency
+
+if TYPE_CHECKING:
+    from kbtui.tui.app import KbApp
+
+MOST_KEYS = 7
+
+
+class Bar(Widget):
+    """One line of text pieces, cut to the width there is."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._roles: Roles | None = None
+
+    @property
+    def kb(self) -> KbApp:
+        """The app, by its type."""
+        from kbtui.tui.app import KbApp
+
+        app = self.app
+        assert isinstance(app, KbApp)
+        return app
+
+    @property
+    def roles(self) -> Roles:
+        """The colours of the theme in use."""
+        if self._roles is None:
+            self._roles = roles(self.app.theme_variables)
+        return self._roles
+
+    def on_mount(self) -> None:
+        """Begin to listen for another theme."""
+        self.app.theme_changed_signal.subscribe(self, self._theme_changed)
+
+    def _theme_changed(self, _theme: Theme) -> None:
+        self._roles = None
+        self.refresh()
+
+    def pieces(self, pieces: Sequence[tuple[str, Style]], gap: str = "  ") -> Text:
+        """Put the pieces side by side as far as they fit; the last one is cut."""
+        text = Text(no_wrap=True, overflow="crop", end="")
+        room = self.size.width
+        for content, style in pieces:
+            if not content:
+                continue
+            lead = gap if text else ""
+            if room - cell_len(lead) < 2:
+                break
+            size = min(cell_len(content), room - cell_len(lead))
+            text.append(lead)
+            text.append(fit(content, size, ellipsis=self.kb.glyphs.ellipsis), style)
+            room -= cell_len(lead) + size
+        return text
+
+
+class ConnectionBar(Bar):
+    """Is it connected, to what, how well; if not, why, and when is the next try."""
+
+    def __init__(self, store: Store, label: str, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._store = store
+        self._label = label
+
+    def render(self) -> Text:
+        """The line."""
+        view, role, glyphs = self._store.connection, self.roles, self.kb.glyphs
+        look = glyphs.connection(view.state)
+        state = (f"{look.glyph} {look.word}", role.of(look.role) + Style(bold=True))
+        server = (self._label, role.text)
+        if view.state is ConnectionState.CONNECTED:
+            facts = [str(view.mode) if view.mode else "", latency(view.latency)
+                     if view.latency is not None else ""]  # fmt: skip
+            rest = f" {glyphs.dot} ".join(fact for fact in facts if fact)
+            address = view.url if view.url and view.url != self._label else ""
+            return self.pieces([state, server, (rest, role.muted), (address, role.muted)])
+        wait = ""
+        if view.retry_at is not None:
+            seconds = max(0.0, view.retry_at - self.kb.now())
+            wait = f"next try in {duration(seconds)}" if seconds >= 1 else "trying now"
+        if view.attempt > 1:
+            wait += f"{' ' if wait else ''}(attempt {view.attempt})"
+        reason = view.reason or ""
+        if self.size.width < 70:
+            return self.pieces([state, (wait, role.warning), (reason, role.text), server])
+        return self.pieces([state, server, (wait, role.warning), (reason, role.text)])
+
+
+class TotalsBar(Bar):
+    """How many documents stand where, and how much is done."""
+
+    _ORDER = (
+        JobState.RUNNING,
+        JobState.SUBMITTING,
+        JobState.INTERRUPTED,
+        JobState.RECONCILING,
+        JobState.QUEUED,
+        JobState.HELD,
+        JobState.COMPLETED,
+        JobState.FAILED,
+        JobState.UNKNOWN,
+        JobState.SKIPPED,
+        JobState.CANCELLED,
+    )
+
+    def __init__(self, store: Store, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._store = store
+
+    def render(self) -> Text:
+        """The line."""
+        role, glyphs, totals = self.roles, self.kb.glyphs, self._store.totals
+        everything = sum(totals.values())
+        if not everything:
+            return self.pieces([("No documents yet", role.muted)])
+        ended = sum(totals[state] for state in ENDED)
+        width = self.size.width
+        narrow = width < 70
+        pieces: list[tuple[str, Style]] = []
+        if not narrow:
+            done, missing = bar(ended / everything, 16 if width >= 110 else 8, *glyphs.bar)
+            meter = Text.assemble((done, role.success), (missing, role.faint))
+        else:
+            meter = Text()
+        amount = (
+            f"{ended}/{everything}" if narrow else f"{ended} of {count(everything, 'document')}"
+        )
+        pieces.append((amount, role.title))
+        for state in self._ORDER:
+            if totals[state]:
+                look = glyphs.job(state)
+                word = "" if narrow else f" {look.word}"
+                pieces.append((f"{look.glyph} {totals[state]}{word}", role.of(look.role)))
+        room = self.size.width
+        line = self.pieces(pieces)
+        if meter and line.cell_len + meter.cell_len + 2 <= room:
+            line.append(" " * (room - line.cell_len - meter.cell_len))
+            line.append_text(meter)
+        return line
+
+
+class KeyBar(Bar):
+    """At most seven keys, and no more than fit."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._keys: Sequence[tuple[str, str, str]] = ()
+
+    def show(self, keys: Sequence[tuple[str, str, str]]) -> None:
+        """(key, label, action) of what can be done now, the most important first."""
+        if keys != self._keys:
+            self._keys = keys
+            self.refresh()
+
+    def render(self) -> Text:
+        """The line; what does not fit is left out, never cut."""
+        text = Text(no_wrap=True, overflow="crop", end="")
+        for key, label, action in self._keys[:MOST_KEYS]:
+            lead = "  " if text else ""
+            if text.cell_len + cell_len(f"{lead}{key} {label}") > self.size.width:
+                continue
+            click = Style(meta={"@click": action})
+            text.append(lead)
+            text.append(key, self.roles.key + click)
+            text.append(f" {label}", self.roles.muted + click)
+        return text
