@@ -1,0 +1,126 @@
+"""The methods that clients call, from checked parameters to JSON-able results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from kbtui.protocol import methods
+from kbtui.protocol.methods import IngestParams, SearchParams, shaped
+from kbtui.server.errors import IngestError, KnowledgeBaseError
+from kbtui.server.jobs import Ingestions, Listener
+from kbtui.server.knowledge_base import KnowledgeBase
+
+MAX_HITS = 1_000
+
+Method = Callable[[dict[str, Any], Listener], Awaitable[Any]]
+
+
+class CallError(Exception):
+    """A call failed; the text is one sentence for the client."""
+
+
+class Calls:
+    """The knowledge base's methods under their names on the wire."""
+
+    def __init__(self, knowledge_base: KnowledgeBase, ingestions: Ingestions) -> None:
+        self._kb = knowledge_base
+        self._ingestions = ingestions
+        self._methods: dict[str, Method] = {
+            methods.INGEST: self._ingest,
+            methods.SEARCH_CHUNKS: self._search_chunks,
+            methods.SEARCH_ENTITIES: self._search_entities,
+            methods.DOCUMENT_STATUS: self._document_status,
+            methods.TEXT_TO_SQL: self._text_to_sql,
+            methods.DEDUPLICATE: self._deduplicate,
+        }
+
+    async def call(self, method: str, params: dict[str, Any], listener: Listener) -> Any:
+        """Run a method. Raises CallError or InvalidShape with a sentence for the client."""
+        handler = self._methods.get(method)
+        if handler is None:
+            raise CallError(f"Method '{method}' not implemented")
+        try:
+            return await handler(params, listener)
+        except (IngestError, KnowledgeBaseError) as error:
+            raise CallError(str(error)) from None
+
+    async def _ingest(self, params: dict[str, Any], listener: Listener) -> Any:
+        return await self._ingestions.ingest(shaped(IngestParams, params), listener)
+
+    async def _search_chunks(self, params: dict[str, Any], _: Listener) -> Any:
+        query = _checked(shaped(SearchParams, params))
+        hits = await self._kb.search_chunks(query.query, query.limit, query.domain)
+        return methods.ChunkHits(
+            chunks=[
+                methods.ChunkHit(
+                    id=hit.id,
+                    document_id=hit.document_id,
+                    document_name=hit.document_name,
+                    text=hit.text,
+                    chunk_index=hit.chunk_index,
+                    page_number=hit.page_number,
+                    similarity=hit.similarity,
+                    heading=hit.heading,
+                )
+                for hit in hits
+            ],
+            total_count=len(hits),
+            query=query.query,
+            limit=query.limit,
+            domain=query.domain,
+        )
+
+    async def _search_entities(self, params: dict[str, Any], _: Listener) -> Any:
+        query = _checked(shaped(SearchParams, params))
+        hits = await self._kb.search_entities(query.query, query.limit)
+        return methods.EntityHits(
+            entities=[
+                methods.EntityHit(
+                    id=hit.id,
+                    name=hit.name,
+                    type=hit.type,
+                    description=hit.description,
+                    properties=json.dumps(hit.properties, ensure_ascii=False),
+                    confidence=hit.confidence,
+                    similarity=hit.similarity,
+                )
+                for hit in hits
+            ],
+            total_count=len(hits),
+            query=query.query,
+            limit=query.limit,
+            domain=query.domain,
+        )
+
+    async def _document_status(self, params: dict[str, Any], _: Listener) -> Any:
+        document_id = params.get("document_id")
+        if not isinstance(document_id, str):
+            raise CallError("document_id is missing")
+        running = self._ingestions.running(document_id)
+        if running is not None:
+            progress = (running.stage or 0) / 10
+            return {"document_id": document_id, "status": "processing", "progress": progress}
+        stored = await self._kb.document(document_id)
+        if stored is None:
+            return {"document_id": document_id, "status": "not_found", "progress": 0}
+        return {"document_id": document_id, "status": "completed", "progress": 1.0}
+
+    async def _text_to_sql(self, params: dict[str, Any], _: Listener) -> Any:
+        if not isinstance(params.get("query"), str):
+            raise CallError("query is missing")
+        # KBV2 puts a failure of this method inside its result.
+        error = "text to SQL needs a language model, and this server has none configured"
+        return {"sql": "", "results": [], "warnings": [], "error": error}
+
+    async def _deduplicate(self, _params: dict[str, Any], _: Listener) -> Any:
+        return await self._kb.deduplicate_entities()
+
+
+def _checked(params: SearchParams) -> SearchParams:
+    if not params.query.strip():
+        raise CallError("the query is empty")
+    if not 1 <= params.limit <= MAX_HITS:
+        raise CallError(f"limit must be from 1 to {MAX_HITS}")
+    return params
