@@ -26,7 +26,8 @@ class JobState(StrEnum):
 _S = JobState
 
 TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
-    _S.QUEUED: frozenset({_S.SUBMITTING, _S.SKIPPED, _S.FAILED, _S.CANCELLED, _S.HELD}),
+    # Unknown: the same content was sent before, and nobody knows what became of it.
+    _S.QUEUED: frozenset({_S.SUBMITTING, _S.SKIPPED, _S.FAILED, _S.CANCELLED, _S.HELD, _S.UNKNOWN}),
     # A request that was never sent goes back to the queue: sending it later is safe.
     _S.SUBMITTING: frozenset(
         {_S.RUNNING, _S.QUEUED, _S.INTERRUPTED, _S.COMPLETED, _S.FAILED, _S.SKIPPED, _S.UNKNOWN}
@@ -67,7 +68,8 @@ class Job:
 
     `path` is the absolute local path as `os.fsdecode` gives it (what is not UTF-8 survives as
     surrogates). `key` is the idempotency key that native servers know the job by; it stays the
-    same over reconnects and restarts, and changes only when a person has the job sent again.
+    same over reconnects and restarts. `error` says why it failed, `reason` why it was skipped or is
+    unknown; `timed_out` marks an unknown outcome that came of waiting for too long.
     """
 
     job_id: str
@@ -86,6 +88,7 @@ class Job:
     document_id: str | None = None
     error: str | None = None
     reason: str | None = None
+    timed_out: bool = False
 
     @property
     def duration(self) -> float | None:

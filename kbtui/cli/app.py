@@ -1,0 +1,43 @@
+"""`kbtui [PATH...]`: the app on a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from kbtui.cli.common import policy_from, report, set_up_logging, settings_from
+from kbtui.cli.exits import CommandError, Exit
+from kbtui.cli.parser import app_parser
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the app and return its exit code."""
+    parser = app_parser()
+    arguments = parser.parse_args(argv)
+    try:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise CommandError(
+                Exit.USAGE, "the app needs a terminal; `kbtui ingest PATH...` works without one"
+            )
+        missing = next((path for path in arguments.paths if not path.exists()), None)
+        if missing is not None:
+            raise CommandError(
+                Exit.USAGE, f"there is no file or folder, and no command, named {str(missing)!r}"
+            )
+        settings = replace(
+            settings_from(arguments), domain=arguments.domain, policy=policy_from(arguments)
+        )
+        # The terminal is the app's: a log goes to a file or nowhere.
+        set_up_logging(verbose=False, log_file=arguments.log_file)
+    except CommandError as error:
+        return report(error)
+    from kbtui.client.engine import Engine
+    from kbtui.tui.run import TuiOptions, run_tui
+
+    async def app() -> int:
+        engine = Engine(settings, adopt_all=True)
+        return await run_tui(engine, arguments.paths, options=TuiOptions(ascii=arguments.ascii))
+
+    return asyncio.run(app())

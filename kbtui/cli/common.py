@@ -1,0 +1,126 @@
+"""What the commands share: settings from arguments, logging, one way to report an error."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from dataclasses import replace
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+from kbtui.cli.exits import SIGNAL_BASE, CommandError, Exit
+from kbtui.client.settings import DEFAULT_PORT, Settings, SettingsError, endpoint_from, url_of
+from kbtui.ingest.policy import QueuePolicy
+from kbtui.paths import default_paths
+from kbtui.state.text import plain
+
+LOG_BYTES = 5_000_000
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+def settings_from(arguments: argparse.Namespace) -> Settings:
+    """The settings that a command line asks for. Raises CommandError."""
+    paths = default_paths()
+    token = token_from(arguments.token_env)
+    if arguments.server and (arguments.host or arguments.port is not None):
+        raise CommandError(Exit.USAGE, "give either --server or --host and --port, not both")
+    url = arguments.server
+    if url is None and (arguments.host or arguments.port is not None):
+        port = DEFAULT_PORT if arguments.port is None else arguments.port
+        url = url_of(arguments.host or "127.0.0.1", port)
+    if url is None and token is not None:
+        raise CommandError(Exit.USAGE, "--token-env needs --server: the embedded server needs none")
+    try:
+        endpoint = None if url is None else endpoint_from(url, token)
+    except SettingsError as error:
+        raise CommandError(Exit.USAGE, str(error)) from None
+    return Settings(paths=paths, endpoint=endpoint)
+
+
+def policy_from(arguments: argparse.Namespace) -> QueuePolicy:
+    """The queue's policy that a command line asks for."""
+    policy = QueuePolicy(
+        timeout=arguments.timeout,
+        skip_duplicates=arguments.on_duplicate == "skip",
+        resubmit_unknown=arguments.on_unknown == "resubmit",
+    )
+    if arguments.concurrency is not None:
+        policy = replace(policy, concurrency=arguments.concurrency)
+    return policy
+
+
+def token_from(variable: str | None) -> str | None:
+    """The token in an environment variable. Raises CommandError where there is none."""
+    if variable is None:
+        return None
+    token = os.environ.get(variable)
+    if not token:
+        raise CommandError(Exit.USAGE, f"the variable {variable} (--token-env) is not set")
+    return token
+
+
+def set_up_logging(*, verbose: bool, log_file: Path | None) -> None:
+    """Send kbtui's log to stderr with `verbose`, and to a rotating file where one is named."""
+    logger = logging.getLogger("kbtui")
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    handlers: list[logging.Handler] = []
+    if verbose:
+        handlers.append(logging.StreamHandler(sys.stderr))
+    if log_file is not None:
+        try:
+            handlers.append(RotatingFileHandler(log_file, maxBytes=LOG_BYTES, backupCount=3))
+        except OSError as error:
+            raise CommandError(
+                Exit.USAGE, f"cannot write the log file {log_file}: {error.strerror}"
+            ) from None
+    for handler in handlers or [logging.NullHandler()]:
+        handler.setFormatter(logging.Formatter(LOG_FORMAT))
+        logger.addHandler(handler)
+
+
+def report(error: CommandError) -> int:
+    """Print the sentence on stderr; returns the exit code."""
+    print(f"kbtui: {plain(str(error))}", file=sys.stderr)
+    return int(error.exit_code)
+
+
+class Interrupted(Exception):
+    """A signal asked the command to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = SIGNAL_BASE + number
+
+
+def run_async(work: Coroutine[Any, Any, int]) -> int:
+    """Run a command's coroutine; SIGINT, SIGTERM and SIGHUP cancel it and give 128 + n."""
+    try:
+        return asyncio.run(_until_signal(work))
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+
+
+async def _until_signal(work: Coroutine[Any, Any, int]) -> int:
+    task = asyncio.ensure_future(work)
+    caught: list[int] = []
+
+    def stop(number: int) -> None:
+        caught.append(number)
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if caught:
+            raise Interrupted(caught[0]) from None
+        raise

@@ -1,0 +1,27 @@
+"""How the queue treats its jobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+DEFAULT_CONCURRENCY: Final = 3
+"""Documents sent to a native server at once: what the embedded server works on at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePolicy:
+    """The queue's settings. Times in seconds.
+
+    `timeout`: the longest wait for one document's answer, and for a lost connection's return.
+    `skip_duplicates`: leave out content that the server has already. `resubmit_unknown`: send
+    again, once, what had an unknown outcome, which may ingest it twice. `quiet`: how long a KBV2
+    server must say nothing, after a lost connection, until the document that it may still be
+    working on is taken to be over (`faults.md`: 120 s without progress).
+    """
+
+    concurrency: int = DEFAULT_CONCURRENCY
+    timeout: float = 3600.0
+    skip_duplicates: bool = True
+    resubmit_unknown: bool = False
+    quiet: float = 120.0
