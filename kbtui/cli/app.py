@@ -17,9 +17,11 @@ def run(argv: Sequence[str]) -> int:
     parser = app_parser()
     arguments = parser.parse_args(argv)
     try:
-        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        # Textual draws on stderr.
+        if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
             raise CommandError(
-                Exit.USAGE, "the app needs a terminal; `kbtui ingest PATH...` works without one"
+                Exit.USAGE,
+                "the app needs a terminal (for its errors too); `kbtui ingest PATH...` works without one",
             )
         missing = next((path for path in arguments.paths if not path.exists()), None)
         if missing is not None:

@@ -278,9 +278,9 @@ def _row(job: Job) -> tuple[Any, ...]:
 
 
 def _job(row: tuple[Any, ...]) -> Job:
-    job_id, path, name, domain, server, key, state, *rest, timed_out = row
-    fields: tuple[Any, ...] = (job_id, os.fsdecode(path), name, domain, server, key)
-    return Job(*fields, JobState(state), *rest, bool(timed_out))
+    job_id, path, name, domain, server, key, state, *rest = row
+    rest[-1] = bool(rest[-1])
+    return Job(job_id, os.fsdecode(path), name, domain, server, key, JobState(state), *rest)
 
 
 def _text(name: str) -> str:
