@@ -19,6 +19,9 @@ class FailureKind(StrEnum):
     CERTIFICATE = "certificate"
     SCHEME = "scheme"
     """TLS spoken to a plain port, or the reverse."""
+    HUNG_UP = "hung up"
+    """The server closed the connection before it said anything: the scheme is wrong, or a port
+    forwarder stands in front of a server that is not there yet."""
     HTTP = "http"
     NOT_WEBSOCKET = "not a websocket"
     REDIRECT = "redirect"
@@ -111,6 +114,8 @@ WRONG_SERVICE_PATIENCE: Final = 300.0
 """Seconds that a server which was right before may answer like a wrong one: a proxy in front of a
 restarting server does."""
 IDENTICAL_FAILURES: Final = 3
+HUNG_UP_PATIENCE: Final = 10.0
+"""Seconds that a server may take to come up behind a port forwarder."""
 RETRY_AFTER_RANGE: Final = (1.0, 300.0)
 
 
@@ -125,7 +130,9 @@ def classify(failure: Failure, history: History) -> Retry | Fatal:
         return _wrong_service(failure, history)
     if kind in _FATAL_AT_ONCE:
         return Fatal(_FATAL_AT_ONCE[kind].format(detail=failure.detail))
-    if kind is FailureKind.DNS and history.ever_connected:
+    if kind in _TRUSTED_ONCE_CONNECTED and history.ever_connected:
+        return Retry()
+    if kind is FailureKind.HUNG_UP and history.run_seconds < HUNG_UP_PATIENCE:
         return Retry()
     if kind in _FATAL_IN_A_ROW and history.run_length >= IDENTICAL_FAILURES:
         return Fatal(_FATAL_IN_A_ROW[kind].format(detail=failure.detail))
@@ -147,6 +154,8 @@ _FATAL_AT_ONCE: Final = {
     ),
 }
 
+_TRUSTED_ONCE_CONNECTED: Final = frozenset({FailureKind.DNS, FailureKind.HUNG_UP})
+
 _FATAL_IN_A_ROW: Final = {
     FailureKind.DNS: (
         "The server's host name cannot be found ({detail}): check its spelling in the URL and "
@@ -155,6 +164,10 @@ _FATAL_IN_A_ROW: Final = {
     FailureKind.SCHEME: (
         "The server does not speak what the URL's scheme says ({detail}): try ws:// in place of "
         "wss://, or the reverse."
+    ),
+    FailureKind.HUNG_UP: (
+        "The server closes the connection without an answer ({detail}): check the port, and "
+        "whether the URL should begin with wss:// or with ws://."
     ),
     FailureKind.INTERNAL: (
         "Connecting fails for a reason that kbtui did not expect ({detail}): see the log."

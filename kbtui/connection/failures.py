@@ -59,9 +59,8 @@ def _failure_of_handshake(error: InvalidHandshake) -> Failure:
     if isinstance(error, SecurityError):
         return Failure(FailureKind.REDIRECT, str(error))
     if isinstance(error, InvalidMessage):
-        # Nothing at all came: a server that is starting or a port forwarder without its server.
         if isinstance(error.__cause__, EOFError | OSError):
-            return Failure(FailureKind.NETWORK, "the server closed the connection at once")
+            return Failure(FailureKind.HUNG_UP, "it was closed during the upgrade")
         return Failure(FailureKind.SCHEME, "no HTTP answer came")
     return Failure(FailureKind.NOT_WEBSOCKET, _clause(error))
 
@@ -73,6 +72,8 @@ def _failure_of_os_error(error: OSError) -> Failure:
         return Failure(FailureKind.CERTIFICATE, error.verify_message or str(error))
     if isinstance(error, ssl.SSLError):
         return Failure(FailureKind.SCHEME, error.reason or str(error))
+    if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+        return Failure(FailureKind.HUNG_UP, "it was closed while it was being opened")
     number = error.errno
     if number is None:
         # asyncio joins the errors of several addresses into one text.

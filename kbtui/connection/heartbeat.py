@@ -21,7 +21,7 @@ GRACE: Final = 0.25
 """What a pong is then given to be read, in seconds."""
 CLOCK_JUMP: Final = 5.0
 """A difference between wall and monotonic clock that means a suspend, in seconds."""
-CLOCK_CHECK: Final = 5.0
+CLOCK_CHECK: Final = 4.0
 """How often the clocks are compared, in seconds."""
 
 

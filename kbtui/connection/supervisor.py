@@ -138,7 +138,7 @@ class Supervisor:
             while (delay := await self._connect_once()) is not None:
                 await self._pause(delay)
                 self._tries += 1
-                self.transition(self._trying)
+                self.transition(self._trying, reason=self.reason)
         except Exception as error:
             log.exception("the connection's supervisor broke")
             if S.FAILED in TRANSITIONS[self.state]:

@@ -27,18 +27,29 @@ _quiet = logging.getLogger("kbtui.connection.websockets")
 _quiet.setLevel(logging.WARNING)
 
 
-class LinkClosed(Exception):
-    """The WebSocket is closed. `code` is the peer's close code, or our own where we closed it for
-    a protocol error, or 1006."""
+_MEANINGS: Final = {
+    1000: "the server closed the connection",
+    1001: "the server is going away",
+    1005: "the server closed the connection",
+    ABNORMAL: "the connection broke",
+    1008: "the server does not allow this connection",
+    1009: "a message was too large",
+    1011: "the server met an error",
+    1012: "the server is restarting",
+    1013: "the server is overloaded",
+}
 
-    def __init__(self, code: int = ABNORMAL, reason: str = "", cause: str = "") -> None:
-        text = f"close code {code}"
-        for detail in (reason, cause):
-            if detail:
-                text = f"{text}, {detail}"
-        super().__init__(text)
+
+class LinkClosed(Exception):
+    """The WebSocket is closed; its text says so to a person.
+
+    `code` is the peer's close code, or our own where we closed it for a protocol error, or 1006.
+    """
+
+    def __init__(self, code: int = ABNORMAL, reason: str = "") -> None:
+        meaning = _MEANINGS.get(code, "the connection was closed")
+        super().__init__(f"{meaning} (code {code}{f': {reason}' if reason else ''})")
         self.code = code
-        self.reason = reason
 
 
 class Link(Protocol):
@@ -168,7 +179,9 @@ def _closed(error: ConnectionClosed) -> LinkClosed:
     close: Close | None = error.rcvd
     if close is None and error.sent is not None and error.sent.code != 1000:
         close = error.sent
-    cause = "" if error.__cause__ is None else str(error.__cause__)
-    if close is None:
-        return LinkClosed(cause=cause)
-    return LinkClosed(close.code, close.reason)
+    if close is not None:
+        return LinkClosed(close.code, close.reason)
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.strerror:
+        return LinkClosed(reason=cause.strerror.lower())
+    return LinkClosed()
