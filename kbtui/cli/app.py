@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 
 from kbtui.cli.common import policy_from, report, set_up_logging, settings_from
 from kbtui.cli.exits import CommandError, Exit
-from kbtui.cli.parser import app_parser
 
 
-def run(argv: Sequence[str]) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Run the app and return its exit code."""
-    parser = app_parser()
-    arguments = parser.parse_args(argv)
     try:
         # Textual draws on stderr.
         if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
             raise CommandError(
                 Exit.USAGE,
-                "the app needs a terminal (for its errors too); `kbtui ingest PATH...` works without one",
+                "the app needs a terminal, for stderr too; `kbtui ingest PATH...` works without one",
             )
         missing = next((path for path in arguments.paths if not path.exists()), None)
         if missing is not None:

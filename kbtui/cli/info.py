@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from kbtui import __version__
-from kbtui.cli.parser import info_parser
 from kbtui.paths import HOME_VARIABLE, default_paths
 
 LIBRARIES: Final = ("textual", "websockets", "watchfiles", "msgspec")
@@ -25,9 +24,8 @@ SERVER_LIBRARIES: Final = (
 )
 
 
-def run(argv: Sequence[str]) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Print the facts; returns 0."""
-    arguments = info_parser().parse_args(argv)
     paths = default_paths()
     facts: dict[str, str] = {
         "kbtui": __version__,

@@ -7,12 +7,10 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 
 from kbtui.cli.common import policy_from, report, run_async, set_up_logging, settings_from
 from kbtui.cli.exits import CommandError, Exit, exit_for
-from kbtui.cli.parser import ingest_parser
 from kbtui.cli.reporters import JsonReporter, Reporter, TextReporter
 from kbtui.client.engine import Engine
 from kbtui.client.settings import Settings
@@ -23,9 +21,8 @@ from kbtui.ingest.jobs import Job, JobState
 from kbtui.ingest.journal import JournalError
 
 
-def run(argv: Sequence[str]) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Ingest and return the exit code."""
-    arguments = ingest_parser().parse_args(argv)
     try:
         if arguments.name is not None and len(arguments.paths) != 1:
             raise CommandError(Exit.USAGE, "--name goes with one file")

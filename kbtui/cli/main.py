@@ -1,61 +1,27 @@
-"""The `kbtui` command: finds the command that is meant and runs it."""
+"""The `kbtui` command: reads the arguments, then loads and runs the command that is meant."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
+
+from kbtui.cli.parser import COMMANDS, app_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run kbtui with `argv` (without the program's name) and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command = _COMMANDS.get(arguments[0]) if arguments else None
+    command = arguments.pop(0) if arguments and arguments[0] in COMMANDS else "app"
+    # The arguments are read before anything else is imported: --help and --version are instant.
+    parsed = COMMANDS.get(command, app_parser)().parse_args(arguments)
     try:
-        if command is not None:
-            return command(arguments[1:])
-        return _app(arguments)
+        code: int = import_module(f"kbtui.cli.{command}").run(parsed)
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         return 130
-
-
-def _app(arguments: list[str]) -> int:
-    from kbtui.cli.app import run
-
-    return run(arguments)
-
-
-def _ingest(arguments: list[str]) -> int:
-    from kbtui.cli.ingest import run
-
-    return run(arguments)
-
-
-def _search(arguments: list[str]) -> int:
-    from kbtui.cli.search import run
-
-    return run(arguments)
-
-
-def _serve(arguments: list[str]) -> int:
-    from kbtui.cli.serve import run
-
-    return run(arguments)
-
-
-def _info(arguments: list[str]) -> int:
-    from kbtui.cli.info import run
-
-    return run(arguments)
-
-
-_COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "ingest": _ingest,
-    "search": _search,
-    "serve": _serve,
-    "info": _info,
-}
+    return code

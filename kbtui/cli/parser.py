@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from kbtui import __version__
 
@@ -111,6 +113,15 @@ def info_parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     _add_common(parser)
     return parser
+
+
+COMMANDS: Final[dict[str, Callable[[], argparse.ArgumentParser]]] = {
+    "ingest": ingest_parser,
+    "search": search_parser,
+    "serve": serve_parser,
+    "info": info_parser,
+}
+"""The commands by name, each a module of this package with a `run`. Without a name it is `app`."""
 
 
 def _command(name: str, description: str) -> argparse.ArgumentParser:

