@@ -72,7 +72,7 @@ def parse_message(raw: str | bytes) -> Message:
     """Read one frame from a server. What cannot be read becomes `Unrecognised`; never raises."""
     try:
         frame = _decode_frame(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, UnicodeEncodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         lenient = _decode_leniently(raw)
         if not isinstance(lenient, dict):
             return Unrecognised(_one_line(error), _sample(raw))
@@ -101,7 +101,7 @@ def parse_request(raw: str | bytes) -> Request:
     """
     try:
         body = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise MalformedRequest(f"the request is not valid JSON: {_one_line(error)}") from None
     if not isinstance(body, dict):
         raise MalformedRequest("the request is not a JSON object")
@@ -198,16 +198,21 @@ def _decode_leniently(raw: str | bytes) -> Any:
     try:
         text = raw.decode("utf-8-sig", "replace") if isinstance(raw, bytes) else raw
         value = json.loads(text.lstrip("\ufeff"))
+        # Once more through text, which replaces lone surrogates wherever they are.
+        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
-    return value
 
 
 def _text(value: Any) -> str:
     """Any JSON value as text that can be encoded again: lone surrogates are replaced."""
     if value is None or value is msgspec.UNSET:
         return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        # What the decoder could just read, called from as deep as this, cannot be written.
+        text = "(nested too deeply)"
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
