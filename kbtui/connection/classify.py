@@ -158,16 +158,16 @@ _TRUSTED_ONCE_CONNECTED: Final = frozenset({FailureKind.DNS, FailureKind.HUNG_UP
 
 _FATAL_IN_A_ROW: Final = {
     FailureKind.DNS: (
-        "The server's host name cannot be found ({detail}): check its spelling in the URL and "
-        "this machine's network."
+        "The server cannot be found ({detail}): check the spelling in the URL and this "
+        "machine's network."
     ),
     FailureKind.SCHEME: (
         "The server does not speak what the URL's scheme says ({detail}): try ws:// in place of "
         "wss://, or the reverse."
     ),
     FailureKind.HUNG_UP: (
-        "The server closes the connection without an answer ({detail}): check the port, and "
-        "whether the URL should begin with wss:// or with ws://."
+        "The server closes every connection before it answers: check the port, and whether the "
+        "URL should begin with wss:// or with ws://."
     ),
     FailureKind.INTERNAL: (
         "Connecting fails for a reason that kbtui did not expect ({detail}): see the log."

@@ -25,6 +25,7 @@ from kbtui.connection.classify import Failure, FailureKind
 from kbtui.connection.errors import ConnectError, FatalConnectError
 
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
+_HUNG_UP = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, ssl.SSLEOFError)
 
 
 def failure_of(error: Exception) -> Failure:
@@ -60,20 +61,22 @@ def _failure_of_handshake(error: InvalidHandshake) -> Failure:
         return Failure(FailureKind.REDIRECT, str(error))
     if isinstance(error, InvalidMessage):
         if isinstance(error.__cause__, EOFError | OSError):
-            return Failure(FailureKind.HUNG_UP, "it was closed during the upgrade")
+            return Failure(
+                FailureKind.HUNG_UP, "the server closed the connection before it answered"
+            )
         return Failure(FailureKind.SCHEME, "no HTTP answer came")
     return Failure(FailureKind.NOT_WEBSOCKET, _clause(error))
 
 
 def _failure_of_os_error(error: OSError) -> Failure:
     if isinstance(error, socket.gaierror):
-        return Failure(FailureKind.DNS, error.strerror or str(error))
+        return Failure(FailureKind.DNS, f"host name not found: {error.strerror or _clause(error)}")
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Failure(FailureKind.CERTIFICATE, error.verify_message or str(error))
+        return Failure(FailureKind.CERTIFICATE, getattr(error, "verify_message", _clause(error)))
+    if isinstance(error, _HUNG_UP):
+        return Failure(FailureKind.HUNG_UP, "the server closed the connection before it answered")
     if isinstance(error, ssl.SSLError):
-        return Failure(FailureKind.SCHEME, error.reason or str(error))
-    if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
-        return Failure(FailureKind.HUNG_UP, "it was closed while it was being opened")
+        return Failure(FailureKind.SCHEME, getattr(error, "reason", None) or _clause(error))
     number = error.errno
     if number is None:
         # asyncio joins the errors of several addresses into one text.
