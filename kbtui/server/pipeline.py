@@ -89,6 +89,8 @@ class Pipeline:
         metadata = _metadata(parsed, resolved, source)
         reporter.completed(f"{parsed.kind}, words: {parsed.words:,}")
 
+        # The last moment at which a cancellation needs no race to win.
+        await asyncio.sleep(0)
         reporter.started(8, "storing")
         document = StoredDocument(
             document_id=source.document_id,
@@ -174,12 +176,11 @@ async def _finish(writing: asyncio.Task[bool]) -> None:
     """Waits for a commit that has begun, and takes back the cancellations that came too late."""
     task = asyncio.current_task()
     assert task is not None
-    task.uncancel()
     while not writing.done():
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait({writing})
-        except asyncio.CancelledError:
-            task.uncancel()
+    while task.cancelling():
+        task.uncancel()
     writing.result()
 
 

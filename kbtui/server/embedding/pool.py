@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _THREADS: Final = 2
-_BATCH: Final = 4
-"""Small batches win: little padding, and other documents and the event loop get their turn."""
+_BATCH: Final = 2
+"""Texts a batch. One, two and four are equally fast on two threads; four take 70 MB more."""
 
-_LANES: Final = 3
+_LANES: Final = 4
 """Batches that one document has in the queue: enough to keep the threads busy, few enough that
 the next document does not wait for all of this one."""
 

@@ -168,7 +168,8 @@ def is_a(sentence: str) -> tuple[str, str] | None:
 def verb_between(sentence: str, left: Mention, right: Mention) -> tuple[str, bool] | None:
     """The relation that a verb between two neighbouring names states, and whether it runs from
     right to left, as in "invented by"."""
-    between = sentence[left.end : right.start]
+    # An acronym in brackets ends with one.
+    between = sentence[left.end : right.start].removeprefix(")")
     if len(between) > _BETWEEN or any(mark in between for mark in ".;:()"):
         return None
     match = _VERBS.search(between)

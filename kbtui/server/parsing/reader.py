@@ -33,7 +33,7 @@ def check(path: Path) -> int:
     try:
         status = path.stat()
     except OSError as error:
-        raise UnreadableError(_os_message(path, error)) from None
+        raise UnreadableError(os_message(path, error)) from None
     if not path.is_file():
         raise UnreadableError(f"not a regular file: {shown(path)}")
     if path.suffix.lower() not in SUFFIXES:
@@ -60,7 +60,7 @@ def read_document(path: Path, sha256: str, progress: Callable[[int, int], None])
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UnreadableError(_os_message(path, error)) from None
+        raise UnreadableError(os_message(path, error)) from None
     if not data:
         raise UnreadableError(f"the file is empty: {shown(path)}")
     if hashlib.sha256(data).hexdigest() != sha256:
@@ -91,7 +91,8 @@ def _read(suffix: str, data: bytes, progress: Callable[[int, int], None]) -> Doc
     return readers.get(suffix, text.read_html)(data)
 
 
-def _os_message(path: Path, error: OSError) -> str:
+def os_message(path: Path, error: OSError) -> str:
+    """One line on why the system would not let a file be read."""
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return f"the file is gone: {shown(path)}"
     if error.errno in (errno.EACCES, errno.EPERM):

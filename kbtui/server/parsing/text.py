@@ -91,6 +91,7 @@ def read_html(data: bytes) -> Document:
     source = decode(data, declared[1].decode("ascii") if declared else None)
     options = ConversionOptions(
         skip_images=True,
+        compact_tables=True,
         exclude_selectors=_NAVIGATION,
         preprocessing=PreprocessingOptions(
             preset="standard", remove_navigation=True, remove_forms=True

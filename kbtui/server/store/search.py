@@ -20,6 +20,12 @@ _FUSION: Final = 60
 """The constant of reciprocal rank fusion: Cormack, Clarke and Buettcher, SIGIR 2009."""
 
 _CANDIDATES: Final = 50
+
+_WEAK: Final = 0.5
+"""A full-text match that scores less than this share of the best one is left out. Ranks do not
+show that the best alone has the rare word, a serial number say, and the rest only the common ones.
+"""
+
 _MOST_WORDS: Final = 48
 _WORD: Final = re.compile(r"[^\W_]+")
 
@@ -101,17 +107,19 @@ def _text_windows(
         return []
     if domain is None:
         rows = connection.execute(
-            "SELECT rowid FROM windows_text WHERE windows_text MATCH ? ORDER BY rank LIMIT ?",
+            "SELECT rowid, rank FROM windows_text WHERE windows_text MATCH ? ORDER BY rank LIMIT ?",
             (expression, limit),
         )
     else:
         rows = connection.execute(
-            "SELECT t.rowid FROM windows_text t JOIN windows w ON w.n = t.rowid"
+            "SELECT t.rowid, t.rank FROM windows_text t JOIN windows w ON w.n = t.rowid"
             " JOIN chunks c ON c.n = w.chunk JOIN documents d ON d.id = c.document_id"
             " WHERE windows_text MATCH ? AND d.domain = ? ORDER BY t.rank LIMIT ?",
             (expression, domain, limit),
         )
-    return [row[0] for row in rows]
+    # FTS5 gives the better match the lower rank, below zero.
+    found = [(number, rank) for number, rank in rows]
+    return [number for number, rank in found if rank <= found[0][1] * _WEAK]
 
 
 def _window(connection: sqlite3.Connection, number: int) -> sqlite3.Row:
