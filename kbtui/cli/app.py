@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
             raise CommandError(
                 Exit.USAGE,
-                "the app needs a terminal, for stderr too; `kbtui ingest PATH...` works without one",
+                "the app needs a terminal, on stderr too; `kbtui ingest` works without one",
             )
         missing = next((path for path in arguments.paths if not path.exists()), None)
         if missing is not None:
