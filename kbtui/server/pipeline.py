@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kbtui.server.embedding.identity import EMBEDDER_ID
 from kbtui.server.entities.resolve import reconnect, resolve
-from kbtui.server.errors import IngestError
+from kbtui.server.errors import IngestError, KnowledgeBaseError
 from kbtui.server.parsing.document import UnreadableError
 from kbtui.server.parsing.messages import Chunk, Parsed, Progress
 from kbtui.server.parsing.reader import check, shown
@@ -55,6 +55,8 @@ class Pipeline:
             return await self._stages(source, reporter)
         except IngestError:
             raise
+        except KnowledgeBaseError as error:
+            raise IngestError(reporter.stage, str(error)) from error
         except sqlite3.Error as error:
             raise IngestError(
                 reporter.stage, f"the knowledge base could not store the document: {error}"
@@ -72,6 +74,7 @@ class Pipeline:
         except UnreadableError as error:
             raise IngestError(0, str(error)) from None
         loading = asyncio.create_task(self.pool.load(), name="load embedder")
+        loading.add_done_callback(_retrieve)
         reporter.completed(f"{size:,} bytes")
         try:
             chunks, parsed = await self._parse(source, reporter)
@@ -167,9 +170,15 @@ class Pipeline:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
             if gate.claim("cancel"):
-                writing.add_done_callback(lambda task: task.cancelled() or task.exception())
+                writing.add_done_callback(_retrieve)
                 raise
             await _finish(writing)
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Takes the exception of a task that nobody may await any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _finish(writing: asyncio.Task[bool]) -> None:

@@ -65,7 +65,7 @@ def running(pid: int) -> bool:
 async def until_gone(pid: int) -> None:
     """Waits for a process to end."""
     async with asyncio.timeout(10):
-        while await asyncio.to_thread(running, pid):  # noqa: ASYNC110 - a foreign process
+        while await asyncio.to_thread(running, pid):
             await asyncio.sleep(0.02)
 
 

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kbtui.server.embedding import embedder, tokens
 from kbtui.server.embedding.embedder import embed, embed_query
 from kbtui.server.embedding.tokens import TOKEN_LIMIT, token_count, tokenizer
+from kbtui.server.errors import KnowledgeBaseError
 
 # Ids by the tokenizer.json published with sentence-transformers/all-MiniLM-L6-v2, its padding and
 # truncation switched off.
@@ -128,3 +130,14 @@ def test_a_text_over_the_limit_is_refused_and_a_query_cut() -> None:
 @given(st.text(max_size=2000))
 def test_any_query_has_a_vector(query: str) -> None:
     assert np.linalg.norm(embed_query(query)) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_model_that_is_not_the_pinned_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedder._session.cache_clear()
+    monkeypatch.setattr(embedder, "MODEL_SHA256", "0" * 64)
+    with pytest.raises(KnowledgeBaseError, match="the embedding model is damaged"):
+        embed(["tea"])
+    tokens.tokenizer.cache_clear()
+    monkeypatch.setattr(tokens, "VOCABULARY_SHA256", "0" * 64)
+    with pytest.raises(KnowledgeBaseError, match="vocabulary is damaged"):
+        embed(["tea"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kbtui.server.knowledge_base import IngestError
+from kbtui.server.parsing.text import read_html
 from tests.make_data import mixed_folder
 from tests.server.kb_tools import DATA, opened, quiet, source
 
@@ -55,6 +56,12 @@ async def test_markup_and_navigation_are_not_indexed(tmp_path: Path) -> None:
             assert unwanted not in hit.text
         assert "Copyright footer" not in hit.text
         assert "| First | 920 mm | landfall lights |" in hit.text
+
+
+def test_a_page_keeps_its_rules_and_title() -> None:
+    read = read_html(b"<title>A &amp;\n B</title><p>one</p><hr><p>two</p><hr><p>three</p>")
+    assert read.title == "A & B"
+    assert read.text.split() == ["one", "---", "two", "---", "three"]
 
 
 async def test_headings_and_pages_come_from_a_pdfs_contents(tmp_path: Path) -> None:

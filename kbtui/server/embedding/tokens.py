@@ -7,6 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
+from kbtui.server.errors import KnowledgeBaseError
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -26,13 +28,13 @@ def tokenizer() -> Tokenizer:
     text ("[SEP]") are plain text here.
 
     Raises:
-        RuntimeError: the vocabulary is not the one the model was trained with.
+        KnowledgeBaseError: the vocabulary is not the one the model was trained with.
     """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     data = (files("kbtui.server.embedding") / "vocab.txt").read_bytes()
     if hashlib.sha256(data).hexdigest() != VOCABULARY_SHA256:
-        raise RuntimeError("the embedder's vocabulary is damaged: install kbtui again")
+        raise KnowledgeBaseError("the embedder's vocabulary is damaged: install kbtui again")
     words = data.decode("utf-8").rstrip("\n").split("\n")
     vocabulary = {word: number for number, word in enumerate(words)}
     built = Tokenizer(

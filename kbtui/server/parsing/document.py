@@ -35,9 +35,8 @@ class Document:
     def heading_at(self, start: int, end: int) -> Heading | None:
         """The heading that text from `start` to `end` stands under: the last one before it, or
         the one that it begins with."""
-        offsets = [heading.offset for heading in self.headings]
-        index = bisect_right(offsets, start) - 1
-        if index < 0 and offsets and offsets[0] < end:
+        index = bisect_right(self.headings, start, key=lambda heading: heading.offset) - 1
+        if index < 0 and self.headings and self.headings[0].offset < end:
             index = 0
         return self.headings[index] if index >= 0 else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import html
 import re
 from typing import Final
 
@@ -26,7 +27,7 @@ _NAVIGATION: Final = [
     '[role="contentinfo"]',
     '[role="search"]',
 ]
-_FRONT_MATTER: Final = re.compile(r"---\n.*?\n---\n+", re.DOTALL)
+_TITLE: Final = re.compile(r"<title[^>]{0,200}>([^<]{1,1000})</title>", re.IGNORECASE)
 _TITLE_LINE: Final = re.compile(r"[A-Z0-9][^\n]{1,78}[^\s.,;:!?\"')]$")
 
 
@@ -90,6 +91,7 @@ def read_html(data: bytes) -> Document:
     declared = _META_CHARSET.search(data[:4096])
     source = decode(data, declared[1].decode("ascii") if declared else None)
     options = ConversionOptions(
+        extract_metadata=False,
         skip_images=True,
         compact_tables=True,
         exclude_selectors=_NAVIGATION,
@@ -97,11 +99,8 @@ def read_html(data: bytes) -> Document:
             preset="standard", remove_navigation=True, remove_forms=True
         ),
     )
-    result = convert(source, options)
-    # The converter writes the page's metadata as front matter; the title is kept apart.
-    text = _FRONT_MATTER.sub("", result.content or "", count=1)
-    if text.startswith("---\n"):
-        text = result.content or ""
+    text = convert(source, options).content or ""
     headings = markdown_headings(text)
-    title = result.metadata.document.title
+    titled = _TITLE.search(source)
+    title = " ".join(html.unescape(titled[1]).split()) if titled else ""
     return Document("HTML", text, headings, title or (headings[0].title if headings else None))
