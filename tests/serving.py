@@ -20,7 +20,7 @@ from kbtui.server import app
 async def serving(data: Path, *roots: Path, **options: Any) -> AsyncIterator[str]:
     """A server on a free port of loopback; gives its URL."""
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    settings = app.ServeOptions(data=data, port=0, roots=roots, **options)
+    settings = app.ServeOptions(data=data, roots=roots, **{"port": 0, **options})
     server = asyncio.create_task(app.run(settings, ready.set_result))
     try:
         await asyncio.wait({server, ready}, return_when=asyncio.FIRST_COMPLETED)
