@@ -14,9 +14,10 @@ from websockets.http11 import Response
 from tests.kbv2.recordings import Recording, Script, call_key
 
 
-def reply_to(recording: Recording, method: Any, params: Any) -> dict[str, Any]:
+def reply_to(recording: Recording, call: dict[str, Any]) -> dict[str, Any]:
     """The recorded answer without its id, or one of the recorded shape."""
-    known = recording.replies.get(call_key(method, params))
+    method, params = call.get("method"), call.get("params")
+    known = recording.replies.get(call_key(call))
     if known is not None:
         return known
     if not isinstance(method, str) or not isinstance(params, dict | None):
@@ -34,7 +35,7 @@ def reply_to(recording: Recording, method: Any, params: Any) -> dict[str, Any]:
     elif method == "kbv2/get_document_status" and asked.get("document_id"):
         document_id = asked["document_id"]
         result = {"document_id": document_id, "status": "not_implemented", "progress": 0}
-    elif (without := recording.replies.get(call_key(method, {}))) is not None:
+    elif (without := recording.replies.get(call_key({"method": method}))) is not None:
         return without
     else:
         result = {"message": f"Method '{method}' not implemented"}

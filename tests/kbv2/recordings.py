@@ -62,9 +62,9 @@ class Recording:
     """Answers to GET by path."""
 
 
-def call_key(method: Any, params: Any) -> str:
-    """What two equal calls have in common."""
-    return json.dumps([method, params], sort_keys=True)
+def call_key(call: dict[str, Any]) -> str:
+    """What two equal calls have in common; params left out are not params that are null."""
+    return json.dumps({key: call[key] for key in ("method", "params") if key in call})
 
 
 def load(version: str) -> Recording:
@@ -132,7 +132,7 @@ def _collect_replies(file: Path, recording: Recording) -> None:
             except ValueError:
                 call = None
             if isinstance(call, dict) and isinstance(call.get("method"), str):
-                recording.replies.setdefault(call_key(call["method"], call.get("params")), reply)
+                recording.replies.setdefault(call_key(call), reply)
             else:
                 recording.malformed.setdefault(sent, reply)
             sent = None

@@ -195,7 +195,7 @@ class ReplayServer:
         if call.get("method") == INGEST and isinstance(params, dict) and params.get("file_path"):
             await self._ingest(connection, params, request_id)
         else:
-            reply = reply_to(self.recording, call.get("method"), params)
+            reply = reply_to(self.recording, call)
             await connection.send(encoded({**reply, "id": request_id}))
 
     async def _ingest(
