@@ -14,12 +14,7 @@ from kbtui.cli.exits import CommandError, Exit
 def run(arguments: argparse.Namespace) -> int:
     """Run the app and return its exit code."""
     try:
-        # Textual draws on stderr.
-        if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-            raise CommandError(
-                Exit.USAGE,
-                "the app needs a terminal, on stderr too; `kbtui ingest` works without one",
-            )
+        check_terminal(instead="kbtui ingest")
         missing = next((path for path in arguments.paths if not path.exists()), None)
         if missing is not None:
             raise CommandError(
@@ -40,3 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
         return await run_tui(engine, arguments.paths, options=TuiOptions(ascii=arguments.ascii))
 
     return asyncio.run(app())
+
+
+def check_terminal(*, instead: str) -> None:
+    """Raise CommandError where the app has no terminal; `instead` is what works without one."""
+    # Textual draws on stderr.
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise CommandError(
+            Exit.USAGE, f"the app needs a terminal, on stderr too; `{instead}` works without one"
+        )

@@ -15,6 +15,7 @@ EPILOG = """\
 commands:
   kbtui [PATH...]          the app; with PATHs it ingests them
   kbtui ingest PATH...     ingest files or folders without the app
+  kbtui watch DIR...       the app, with folders whose new documents are ingested
   kbtui search QUERY       find passages (or, with --entities, entities)
   kbtui serve              run the knowledge-base server
   kbtui info               where things are; versions
@@ -53,6 +54,32 @@ def ingest_parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     _add_server(parser)
     _add_policy(parser)
+    _add_common(parser)
+    return parser
+
+
+def watch_parser() -> argparse.ArgumentParser:
+    """`kbtui watch DIR...`."""
+    parser = _command("watch", "Ingest what is in folders and whatever is put there from now on.")
+    parser.add_argument("roots", nargs="+", type=Path, metavar="DIR", help="folders to watch")
+    parser.add_argument(
+        "--headless", action="store_true", help="without the app, until a signal: a service"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="with --headless: one JSON object a line on stdout"
+    )
+    parser.add_argument("--domain", metavar="D", help="the domain to put the documents in")
+    parser.add_argument(
+        "--settle",
+        type=_seconds,
+        default=5.0,
+        metavar="S",
+        help="ingest a file once it has not changed for S seconds (5)",
+    )
+    parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
+    _add_server(parser)
+    # Every start offers the folders' content anew: without skipping, it would be stored anew.
+    _add_policy(parser, choose_on_duplicate=False)
     _add_common(parser)
     return parser
 
@@ -117,6 +144,7 @@ def info_parser() -> argparse.ArgumentParser:
 
 COMMANDS: Final[dict[str, Callable[[], argparse.ArgumentParser]]] = {
     "ingest": ingest_parser,
+    "watch": watch_parser,
     "search": search_parser,
     "serve": serve_parser,
     "info": info_parser,
@@ -138,7 +166,7 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--token-env", metavar="VAR", help="the variable that holds the token")
 
 
-def _add_policy(parser: argparse.ArgumentParser) -> None:
+def _add_policy(parser: argparse.ArgumentParser, *, choose_on_duplicate: bool = True) -> None:
     group = parser.add_argument_group("documents")
     group.add_argument(
         "--timeout",
@@ -153,12 +181,15 @@ def _add_policy(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="documents at once (3; a KBV2 server always takes one)",
     )
-    group.add_argument(
-        "--on-duplicate",
-        choices=("skip", "force"),
-        default="skip",
-        help="content that is there already: leave it out (skip), or store it again",
-    )
+    if choose_on_duplicate:
+        group.add_argument(
+            "--on-duplicate",
+            choices=("skip", "force"),
+            default="skip",
+            help="content that is there already: leave it out (skip), or store it again",
+        )
+    else:
+        parser.set_defaults(on_duplicate="skip")
     group.add_argument(
         "--on-unknown",
         choices=("ask", "resubmit", "keep"),

@@ -12,6 +12,7 @@ import msgspec
 
 from kbtui.client.embedded import EmbeddedServer
 from kbtui.client.settings import Settings
+from kbtui.client.watching import FolderWatch, Tell
 from kbtui.connection import ConnectionService
 from kbtui.ingest.discover import Discovery, discover
 from kbtui.ingest.jobs import Job
@@ -28,6 +29,7 @@ from kbtui.protocol.methods import (
     shaped,
 )
 from kbtui.state.store import Store
+from kbtui.watch import RootStatus, WatchPolicy
 
 T = TypeVar("T")
 
@@ -67,6 +69,7 @@ class Engine:
         self._journal: Journal | None = None
         self._queue: IngestQueue | None = None
         self._started = asyncio.Event()
+        self._folders: FolderWatch | None = None
 
     @property
     def queue(self) -> IngestQueue:
@@ -95,6 +98,33 @@ class Engine:
             if adopted:
                 self.store.note("info", f"continuing {len(adopted)} unfinished documents")
         self._started.set()
+        if self._folders is not None:
+            self._folders.start()
+
+    async def watch(
+        self,
+        roots: Sequence[Path],
+        policy: WatchPolicy | None = None,
+        tell: Tell | None = None,
+    ) -> None:
+        """Have `start` watch folders, whose files are queued as they settle, until `aclose`.
+
+        `tell` hears how the folders are doing; without it, that goes into the store's log. Raises
+        WatchError with a sentence, RootBusy among them.
+        """
+        self._folders = await asyncio.to_thread(
+            FolderWatch,
+            roots,
+            self.settings.paths.state / "watched",
+            self._take_settled,
+            policy or WatchPolicy(),
+            tell or self.store.note,
+        )
+
+    @property
+    def watched(self) -> tuple[RootStatus, ...]:
+        """How each watched folder is doing."""
+        return () if self._folders is None else self._folders.status
 
     async def add(
         self, paths: Sequence[Path], *, domain: str | None = None, name: str | None = None
@@ -139,11 +169,19 @@ class Engine:
 
     async def aclose(self) -> None:
         """End everything in order; queued and running documents stay in the journal."""
+        if self._folders is not None:
+            await self._folders.aclose()
         if self._queue is not None:
             await self._queue.aclose()
         await self.service.aclose()
         if self._journal is not None:
             await self._journal.aclose()
+
+    async def _take_settled(self, _root: Path, paths: Sequence[Path]) -> list[Path]:
+        """Queue what has settled. A file that is queued or running already is not taken: what it
+        has become is offered again later."""
+        jobs = await self.queue.add(paths, domain=self.settings.domain)
+        return [Path(job.path) for job in jobs]
 
     async def _call(self, method: str, params: msgspec.Struct, kind: type[T]) -> T:
         response = await self.service.request(method, as_params(params), timeout=SEARCH_SECONDS)

@@ -31,6 +31,8 @@ def check_roots(given: Sequence[Path]) -> list[Path]:
             raise WatchError(f"{str(path)!r} is a file; only folders can be watched")
         for other in roots:
             real, real_other = root.resolve(), other.resolve()
+            if real == real_other:
+                raise WatchError(f"the folder {str(path)!r} is given twice")
             if real.is_relative_to(real_other) or real_other.is_relative_to(real):
                 raise WatchError(
                     f"the folders {str(other)!r} and {str(root)!r} overlap: watch only one of them"
