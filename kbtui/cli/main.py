@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = arguments.pop(0) if arguments and arguments[0] in COMMANDS else "app"
     # The arguments are read before anything else is imported: --help and --version are instant.
-    parsed = COMMANDS.get(command, app_parser)().parse_args(arguments)
+    parsed = COMMANDS.get(command, app_parser)().parse_intermixed_args(arguments)
     try:
         code: int = import_module(f"kbtui.cli.{command}").run(parsed)
     except BrokenPipeError:
