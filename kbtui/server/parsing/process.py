@@ -69,7 +69,9 @@ class ParserProcess:
                 assert child.stdin is not None
                 child.stdin.write(frame(ParseRequest(str(path), sha256)))
                 while not finished:
-                    answer = await asyncio.wait_for(self._answer(child), self._silence)
+                    # Not wait_for: before Python 3.12 it can swallow a cancellation.
+                    async with asyncio.timeout(self._silence):
+                        answer = await self._answer(child)
                     finished = isinstance(answer, Parsed | Failed)
                     if isinstance(answer, Failed):
                         raise IngestError(answer.stage, answer.message)
@@ -102,7 +104,8 @@ class ParserProcess:
         if child.stdin is not None:
             child.stdin.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(child.wait(), _CLOSE_SECONDS)
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await child.wait()
         await self._discard()
 
     async def _started(self) -> asyncio.subprocess.Process:
@@ -138,7 +141,8 @@ class ParserProcess:
     async def _exit_reason(child: asyncio.subprocess.Process) -> str:
         """How the child ended, as the verb of a sentence."""
         try:
-            code = await asyncio.wait_for(child.wait(), _CLOSE_SECONDS)
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                code = await child.wait()
         except TimeoutError:
             return "stopped answering"
         return f"crashed (signal {-code})" if code < 0 else f"ended (exit code {code})"
