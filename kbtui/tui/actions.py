@@ -46,8 +46,8 @@ GENERAL: Final = (
 """What works on the main screen, wherever the focus is."""
 
 MOVES: Final = (
-    Action("cursor_up", "up,k", "Up", "One line up", "Moving", "↑ k", palette=False),
-    Action("cursor_down", "down,j", "Down", "One line down", "Moving", "↓ j", palette=False),
+    Action("cursor_up", "up,k", "Up", "One line up", "Moving", "up k", palette=False),
+    Action("cursor_down", "down,j", "Down", "One line down", "Moving", "down j", palette=False),
     Action("page_up", "pageup", "Page up", "One page up", "Moving", "pgup", palette=False),
     Action("page_down", "pagedown", "Page down", "One page down", "Moving", "pgdn", palette=False),
     Action("first", "home,g", "First", "To the first line", "Moving", "home g", palette=False),
@@ -63,8 +63,8 @@ TABLE: Final = (
 )
 
 SIDEWAYS: Final = (
-    Action("left", "left", "Left", "Long log lines: back", "Log", "←", palette=False),
-    Action("right", "right", "Right", "Long log lines: further", "Log", "→", palette=False),
+    Action("left", "left", "Left", "Long log lines: back", "Log", "", palette=False),
+    Action("right", "right", "Right", "Long log lines: further", "Log", "", palette=False),
 )
 
 FIXED: Final = (

@@ -43,7 +43,7 @@ class AddScreen(ModalScreen[int]):
         """The dialog."""
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "Add a file or a folder"
-            dialog.border_subtitle = "enter add  tab complete  esc close"
+            dialog.border_subtitle = "tab completes  enter adds"
             for field, hint in (
                 ("Path", "a file, or a folder for all its documents"),
                 ("Domain", "optional: guessed by the server"),
@@ -139,9 +139,9 @@ class AddScreen(ModalScreen[int]):
             return
         path = expand(typed)
         if not await asyncio.to_thread(path.exists):
-            self._say(f"There is no file or folder “{plain(str(path), 200)}”. Check the path.")
+            self._say(f'There is no file or folder "{plain(str(path), 200)}". Check the path.')
             return
-        self._say("Adding …")
+        self._say("Adding")
         try:
             report = await self._backend.add(
                 [path],
@@ -158,7 +158,7 @@ class AddScreen(ModalScreen[int]):
         reasons = [plain(f"{where}: {why}", 200) for where, why in report.refused[:MOST_REASONS]]
         rest = len(report.refused) - len(reasons)
         summary = f"{count(report.queued, 'document')} queued, {len(report.refused)} refused."
-        more = [f"… and {rest} more; the log has them."] if rest > 0 else []
+        more = [f"and {rest} more; the log has them."] if rest > 0 else []
         self._say("\n".join([summary, *reasons, *more]))
 
     def _say(self, text: str) -> None:

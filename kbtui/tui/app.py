@@ -88,6 +88,7 @@ class KbApp(App[None]):
         super().__init__()
         self.backend = backend
         self.glyphs = glyphs or Glyphs()
+        self.set_class(self.glyphs.ascii, "ascii")
         self.now = now
         self.painted = asyncio.Event()
         """Set when the first screen has been drawn."""

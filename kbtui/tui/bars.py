@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
+from textual import events
 from textual.theme import Theme
 from textual.widget import Widget
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from kbtui.tui.app import KbApp
 
 MOST_KEYS = 7
+METER = 12
 
 
 class Bar(Widget):
@@ -111,11 +114,11 @@ class TotalsBar(Bar):
         JobState.SUBMITTING,
         JobState.INTERRUPTED,
         JobState.RECONCILING,
+        JobState.FAILED,
+        JobState.UNKNOWN,
         JobState.QUEUED,
         JobState.HELD,
         JobState.COMPLETED,
-        JobState.FAILED,
-        JobState.UNKNOWN,
         JobState.SKIPPED,
         JobState.CANCELLED,
     )
@@ -125,35 +128,41 @@ class TotalsBar(Bar):
         self._store = store
 
     def render(self) -> Text:
-        """The line."""
+        """The line: words as far as there is room for them, the numbers always."""
         role, glyphs, totals = self.roles, self.kb.glyphs, self._store.totals
         everything = sum(totals.values())
         if not everything:
             return self.pieces([("No documents yet", role.muted)])
         ended = sum(totals[state] for state in ENDED)
-        width = self.size.width
-        narrow = width < 70
-        pieces: list[tuple[str, Style]] = []
-        if not narrow:
-            done, missing = bar(ended / everything, 16 if width >= 110 else 8, *glyphs.bar)
-            meter = Text.assemble((done, role.success), (missing, role.faint))
-        else:
-            meter = Text()
-        amount = (
-            f"{ended}/{everything}" if narrow else f"{ended} of {count(everything, 'document')}"
-        )
-        pieces.append((amount, role.title))
-        for state in self._ORDER:
-            if totals[state]:
-                look = glyphs.job(state)
-                word = "" if narrow else f" {look.word}"
-                pieces.append((f"{look.glyph} {totals[state]}{word}", role.of(look.role)))
-        room = self.size.width
-        line = self.pieces(pieces)
-        if meter and line.cell_len + meter.cell_len + 2 <= room:
-            line.append(" " * (room - line.cell_len - meter.cell_len))
-            line.append_text(meter)
+        looks = [(glyphs.job(state), totals[state]) for state in self._ORDER if totals[state]]
+        line = Text()
+        for amount, worded, gap in self._variants(ended, everything, len(looks)):
+            line = Text(no_wrap=True, overflow="crop", end="")
+            line.append(amount, role.title)
+            for number, (look, total) in enumerate(looks):
+                word = f" {look.word}" if number < worded else ""
+                line.append(gap)
+                line.append(f"{look.glyph} {total}{word}", role.of(look.role))
+            if line.cell_len <= self.size.width:
+                break
+        room = self.size.width - line.cell_len - METER
+        if room >= 2:
+            bad = (totals[JobState.FAILED] + totals[JobState.UNKNOWN]) / everything
+            done, missing = bar(ended / everything, METER, *glyphs.bar)
+            reds = min(len(done), math.ceil(bad * METER))
+            line.append(" " * room)
+            line.append(done[: len(done) - reds], role.success)
+            line.append(done[len(done) - reds :], role.error)
+            line.append(missing, role.faint)
         return line
+
+    def _variants(self, ended: int, everything: int, states: int) -> Iterator[tuple[str, int, str]]:
+        """(amount, how many states have their word, gap), the roomiest first."""
+        short = f"{ended}/{everything}"
+        yield f"{ended} of {count(everything, 'document')}", states, "  "
+        for worded in range(states, -1, -1):
+            yield short, worded, "  "
+        yield short, 0, " "
 
 
 class KeyBar(Bar):
@@ -162,6 +171,7 @@ class KeyBar(Bar):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._keys: Sequence[tuple[str, str, str]] = ()
+        self._spans: list[tuple[int, int, str]] = []
 
     def show(self, keys: Sequence[tuple[str, str, str]]) -> None:
         """(key, label, action) of what can be done now, the most important first."""
@@ -172,12 +182,29 @@ class KeyBar(Bar):
     def render(self) -> Text:
         """The line; what does not fit is left out, never cut."""
         text = Text(no_wrap=True, overflow="crop", end="")
-        for key, label, action in self._keys[:MOST_KEYS]:
-            lead = "  " if text else ""
-            if text.cell_len + cell_len(f"{lead}{key} {label}") > self.size.width:
-                continue
-            click = Style(meta={"@click": action})
-            text.append(lead)
-            text.append(key, self.roles.key + click)
-            text.append(f" {label}", self.roles.muted + click)
+        self._spans = []
+        for key, label, action in self._fitting():
+            text.append("  " if text else "")
+            start = text.cell_len
+            text.append(key, self.roles.key)
+            text.append(f" {label}", self.roles.muted)
+            self._spans.append((start, text.cell_len, action))
         return text
+
+    def _fitting(self) -> list[tuple[str, str, str]]:
+        # The last two, help and quit, are there whatever else has to go.
+        chosen = [*self._keys[-2:], *self._keys[: MOST_KEYS - 2][: max(0, len(self._keys) - 2)]]
+        room, kept = self.size.width, set[tuple[str, str, str]]()
+        for entry in chosen:
+            need = cell_len(f"{entry[0]} {entry[1]}") + (2 if kept else 0)
+            if need <= room:
+                kept.add(entry)
+                room -= need
+        return [entry for entry in self._keys if entry in kept]
+
+    async def on_click(self, event: events.Click) -> None:
+        """A key can be clicked."""
+        offset = event.get_content_offset(self)
+        for start, end, action in self._spans:
+            if offset is not None and start <= offset.x < end and action:
+                await self.run_action(action)

@@ -190,7 +190,7 @@ class DocumentsTable(LinesPane):
 
     def on_resize(self) -> None:
         """Lay the columns out anew."""
-        self._columns = layout(self.size.width)
+        self._columns = layout(self.line_width)
         self.refresh()
 
     def on_focus(self) -> None:
@@ -211,7 +211,7 @@ class DocumentsTable(LinesPane):
     def render_line(self, y: int) -> Strip:
         """Draw one line of the widget."""
         self.lines_drawn += 1
-        width = self.size.width
+        width = self.line_width
         if not self._order:
             return self._empty_line(y, width)
         if y < HEADER:
@@ -231,11 +231,9 @@ class DocumentsTable(LinesPane):
 
     def _empty_line(self, y: int, width: int) -> Strip:
         if self.words:
-            texts = (f"No document contains “{self.words}”.", "esc shows all documents again.")
+            texts = (f'No document contains "{self.words}".', "esc shows all documents again.")
         else:
             texts = ("No documents yet.", "Press a to add a file or a folder.")
-        if self.glyphs.ascii:
-            texts = (texts[0].replace("“", '"').replace("”", '"'), texts[1])
         top = max(0, (self.size.height - len(texts)) // 2)
         if not top <= y < top + len(texts):
             return Strip.blank(width, self.base)

@@ -88,9 +88,3 @@ class Glyphs:
         """How a connection state looks; one that we do not know is shown by its word."""
         glyph, plain, role = _CONNECTION.get(state, ("○", "o", "muted"))
         return Look(plain if self.ascii else glyph, state, role)
-
-    def stage(self, *, ended: bool, failed: bool) -> Look:
-        """How a stage in the timeline looks."""
-        if failed:
-            return self.job(JobState.FAILED)
-        return self.job(JobState.COMPLETED if ended else JobState.RUNNING)

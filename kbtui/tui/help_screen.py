@@ -44,7 +44,7 @@ class HelpPane(TextPane):
 
     def build(self) -> list[Line]:
         """The keys by group, then the signs."""
-        base, role, width = self.base, self.roles, max(24, self.size.width)
+        base, role, width = self.base, self.roles, max(24, self.line_width)
         entries = [(self.kb.keys_of(item), item.description, item.group) for item in ALL]
         entries += FIXED
         left = max(cell_len(keys) for keys, _, _ in entries) + 2
@@ -65,7 +65,7 @@ class HelpPane(TextPane):
         return lines
 
     def _entry(self, head: str, left: int, text: str, style: Style) -> list[Line]:
-        room = max(10, self.size.width - left - 2)
+        room = max(10, self.line_width - left - 2)
         plain = self.base + self.roles.text
         return [
             [Segment("  " + fit(head if number == 0 else "", left), style), Segment(part, plain)]

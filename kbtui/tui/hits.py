@@ -79,7 +79,7 @@ class _HitsPane(TextPane):
 
     def _why_empty(self) -> list[Line]:
         role = self.roles.error if self._failed else self.roles.muted
-        return [[Segment(text, self.base + role)] for text in wrap(self._nothing, self.size.width)]
+        return [[Segment(text, self.base + role)] for text in wrap(self._nothing, self.line_width)]
 
 
 class PassagesPane(_HitsPane):
@@ -116,7 +116,7 @@ class PassagesPane(_HitsPane):
             self._starts.append(len(lines))
             lines.append(self._head(number, hit))
             body = plain(hit.text, LONGEST_TEXT)
-            for text in wrap(body, max(10, self.size.width - 3)):
+            for text in wrap(body, max(10, self.line_width - 3)):
                 marks = marked(
                     text, self._pattern, self.base + self.roles.text, self.roles.highlight
                 )
@@ -133,9 +133,9 @@ class PassagesPane(_HitsPane):
         score, meter = "", ("", "")
         if hit.similarity is not None:
             score = f" {hit.similarity:.2f}"
-            if self.size.width >= 60:
+            if self.line_width >= 60:
                 meter = bar(hit.similarity, 8, *self.glyphs.bar)
-        room = self.size.width - 3 - cell_len(score) - len(meter[0] + meter[1]) - 1
+        room = self.line_width - 3 - cell_len(score) - len(meter[0] + meter[1]) - 1
         name = plain(hit.document_name, 200)
         name = fit(name, min(cell_len(name), room), ellipsis=self.glyphs.ellipsis)
         rest = fit(place, max(0, room - cell_len(name)), ellipsis=self.glyphs.ellipsis)
@@ -203,7 +203,7 @@ class EntitiesPane(_HitsPane):
         if not self._hits:
             return self._why_empty()
         lines: list[Line] = []
-        width, more = self.size.width, self.glyphs.ellipsis
+        width, more = self.line_width, self.glyphs.ellipsis
         for hit in self._hits:
             kind = plain(hit.type, 24)
             room = max(4, width - cell_len(kind) - 2)

@@ -58,6 +58,11 @@ class LinesPane(ScrollView, can_focus=True):
         return self._roles
 
     @property
+    def line_width(self) -> int:
+        """The cells of a line: what the scrollbar leaves."""
+        return max(0, self.size.width - self.scrollbar_size_vertical)
+
+    @property
     def base(self) -> Style:
         """The pane's own colours; every segment's style is added to it."""
         return self.rich_style
@@ -165,5 +170,5 @@ class TextPane(LinesPane):
         """Draw one line of the widget."""
         index = y + self.scroll_offset.y
         if index >= len(self._lines):
-            return Strip.blank(self.size.width, self.base)
-        return strip(self._lines[index], self.size.width, self.base)
+            return Strip.blank(self.line_width, self.base)
+        return strip(self._lines[index], self.line_width, self.base)

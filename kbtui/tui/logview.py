@@ -81,11 +81,11 @@ class LogView(LinesPane):
             parts.append(f"{count(self.unseen, 'new line')} {self.glyphs.down} {key}")
         if self.paused:
             parts.append("paused")
-        elif not self.following:
-            parts.append("scrolled")
+        else:
+            parts.append("following" if self.following else "scrolled")
         if self._buffer.dropped:
             parts.append(f"{self._buffer.dropped} older lines dropped")
-        self.border_subtitle = f" {self.glyphs.dot} ".join(parts) or "following"
+        self.border_title = f" {self.glyphs.dot} ".join(["Log", *parts])
 
     def toggle_pause(self) -> None:
         """Stand still, or follow the end again."""
@@ -211,7 +211,7 @@ class LogView(LinesPane):
     # Drawing
 
     def _prefix(self, line: LogLine) -> tuple[str, str, str]:
-        width = self.size.width
+        width = self.line_width
         clock = time.strftime("%H:%M:%S ", time.localtime(line.at)) if width >= 60 else ""
         word = fit(LEVELS.get(line.level, (line.level, ""))[0], 5) + " "
         room = NAME_WIDTH if width >= 100 else width // 4
@@ -226,7 +226,7 @@ class LogView(LinesPane):
     def render_line(self, y: int) -> Strip:
         """Draw one line of the widget."""
         self.lines_drawn += 1
-        width, base = self.size.width, self.base
+        width, base = self.line_width, self.base
         sequence = self._first + self.scroll_offset.y + y
         line = self._buffer.line(sequence)
         if line is None:
@@ -239,7 +239,7 @@ class LogView(LinesPane):
         segments = [
             Segment(clock, base + self.roles.muted),
             Segment(word, base + role),
-            Segment(source, base + self.roles.accent),
+            Segment(source, base + (role if line.level == "debug" else self.roles.accent)),
         ]
         room = max(1, width - cell_len(clock + word + source))
         text = line.text[self._shift :]

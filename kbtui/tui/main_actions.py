@@ -155,7 +155,7 @@ class MainActions(Screen[None]):
             return
         if view.state in SENT:
             elapsed = duration(view.elapsed(self.kb.now()))
-            question = f"“{view.name}” has been running for {elapsed}. Its work so far is lost."
+            question = f'"{view.name}" has been running for {elapsed}. Its work so far is lost.'
             asked = QuestionScreen("Cancel this document?", question, "Cancel it", "Keep it")
             if not await self.app.push_screen_wait(asked):
                 return

@@ -43,8 +43,6 @@ class MainScreen(MainActions):
 
     def on_mount(self) -> None:
         """Wire the panes up and wait for changes."""
-        self.set_class(self.kb.glyphs.ascii, "ascii")
-        self.log_view.border_title = "Log"
         self.table.focus()
         self._ticker = self.set_interval(1.0, self.tick, pause=True)
         self.store.wake = self._woken
@@ -113,8 +111,8 @@ class MainScreen(MainActions):
         where = f"{row + 1} of {shown}" if row is not None else ""
         if self.table.words:
             where += f" {self.kb.glyphs.dot} filtered from {everything}"
-        self.table.border_title = "Documents"
-        self.table.border_subtitle = where
+        parts = ["Documents", *([where] if where else [])]
+        self.table.border_title = f" {self.kb.glyphs.dot} ".join(parts)
         self.query_one(KeyBar).show(self._keys())
 
     def _keys(self) -> list[tuple[str, str, str]]:

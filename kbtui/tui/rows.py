@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
@@ -31,15 +32,21 @@ def header_row(columns: Columns, base: Style, roles: Roles) -> list[Segment]:
     return [Segment((" " * columns.gap).join(cell for cell in cells if cell), style)]
 
 
-def stage_text(view: DocumentView) -> str:
-    """The stage with its number and its count: "5/9 embed chunks 12/40"."""
+def stage_text(view: DocumentView, width: int, ellipsis: str) -> str:
+    """The stage with its number and its count, "5/9 embed chunks 12/40", in `width` cells.
+
+    Where it is too long the title is cut, never the count: that is what moves.
+    """
     if view.stage is None:
-        return "waiting for the server" if view.state is JobState.SUBMITTING else ""
-    text = f"{view.stage:g}/{LAST_STAGE} {view.stage_title}"
+        waiting = "waiting for the server" if view.state is JobState.SUBMITTING else ""
+        return fit(waiting, width, ellipsis=ellipsis)
+    title = f"{'~' if view.inferred else ''}{view.stage:g}/{LAST_STAGE} {view.stage_title}"
+    amount = ""
     span = next((item for item in reversed(view.spans) if item.stage == view.stage), None)
     if span is not None and span.current is not None:
-        text += f" {span.current}/{span.total}" if span.total else f" {span.current}"
-    return f"~ {text}" if view.inferred else text
+        amount = f" {span.current}/{span.total}" if span.total else f" {span.current}"
+    room = max(4, width - len(amount))
+    return fit(fit(title, min(room, cell_len(title)), ellipsis=ellipsis) + amount, width)
 
 
 def document_row(
@@ -94,11 +101,12 @@ def _progress(
     role = roles.of(glyphs.job(view.state).role)
     row: list[Segment] = []
     if columns.stage:
-        text = "" if completed else stage_text(view)
         interrupted = view.state in (JobState.INTERRUPTED, JobState.RECONCILING)
-        if interrupted and view.reason:
-            text = view.reason
-        stage = fit(text, columns.stage, ellipsis=glyphs.ellipsis)
+        if completed or (interrupted and view.reason):
+            why = "" if completed else view.reason or ""
+            stage = fit(why, columns.stage, ellipsis=glyphs.ellipsis)
+        else:
+            stage = stage_text(view, columns.stage, glyphs.ellipsis)
         row += [gap, Segment(stage, base + (roles.muted if interrupted else roles.text))]
     if columns.bar:
         done, missing = bar(view.fraction, columns.bar, *glyphs.bar)

@@ -55,7 +55,7 @@ class SearchScreen(Screen[None]):
             [
                 ("enter", "Search", "screen.search"),
                 ("tab", "Next pane", "app.focus_next"),
-                ("↓↑" if not self.query_one(PassagesPane).glyphs.ascii else "j k", "Passage", ""),
+                ("j k", "Passage", ""),
                 ("/", "Question", "screen.type"),
                 ("y", "Copy", "screen.copy"),
                 ("esc", "Back", "screen.close"),
@@ -74,7 +74,7 @@ class SearchScreen(Screen[None]):
 
     @work(exclusive=True, group="search")
     async def _search(self, query: str) -> None:
-        self._say("Searching …")
+        self._say("Searching")
         chunks, entities = await asyncio.gather(
             self._backend.search_chunks(query, LIMIT),
             self._backend.search_entities(query, LIMIT),
@@ -94,7 +94,8 @@ class SearchScreen(Screen[None]):
             parts.append(count(len(entities.entities), "entity", "entities"))
         else:
             named.fail(plain(str(entities), 400))
-        self._say(f"{', '.join(parts)} for “{plain(query, 60)}”" if parts else "The search failed.")
+        what = f'{", ".join(parts)} for "{plain(query, 60)}"'
+        self._say(what if parts else "The search failed.")
 
     def _say(self, text: str) -> None:
         self.query_one("#status", Static).update(text)

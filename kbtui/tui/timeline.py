@@ -10,10 +10,13 @@ from textual.content import Content
 from kbtui.ingest.jobs import ENDED, JobState
 from kbtui.state.store import Store
 from kbtui.state.views import DocumentView, StageSpan
-from kbtui.tui.glyphs import Glyphs
+from kbtui.tui.glyphs import Glyphs, Look
 from kbtui.tui.lines import Line, TextPane
 from kbtui.tui.roles import Roles
 from kbtui.tui.text import duration, file_size, fit, wrap
+
+ROOM_FOR_PATH = 8
+"""In a pane of fewer lines the path would push a stage out."""
 
 _WAITING: dict[JobState, str] = {
     JobState.QUEUED: "Waits for its turn.",
@@ -27,17 +30,27 @@ _WAITING: dict[JobState, str] = {
 
 
 def document_lines(
-    view: DocumentView, width: int, base: Style, roles: Roles, glyphs: Glyphs, now: float
+    view: DocumentView,
+    width: int,
+    base: Style,
+    roles: Roles,
+    glyphs: Glyphs,
+    now: float,
+    *,
+    with_path: bool = True,
 ) -> list[Line]:
     """The whole pane's text: what the document is, its stages, what went wrong."""
     lines = _head(view, width, base, roles, glyphs, now)
+    if with_path:
+        lines.append([Segment(_path(view.path, width, glyphs), base + roles.muted)])
     trouble = view.error or view.reason
     if trouble:
         role = glyphs.job(view.state).role if view.error else "muted"
         lines += [[Segment(text, base + roles.of(role))] for text in wrap(trouble, width)]
     if view.spans:
         for span in view.spans:
-            lines += _span(span, width, base, roles, glyphs, now)
+            look = _span_look(span, view, glyphs)
+            lines += _span(span, look, width, base, roles, glyphs, now)
     elif view.state in _WAITING and not trouble:
         texts = wrap(_WAITING[view.state], width)
         lines += [[Segment(text, base + roles.muted)] for text in texts]
@@ -63,7 +76,6 @@ def _head(
             Segment(fit(detail, min(room, cell_len(detail)), ellipsis=glyphs.ellipsis),
                     base + roles.muted),
         ],
-        [Segment(_path(view.path, width, glyphs), base + roles.muted)],
     ]  # fmt: skip
 
 
@@ -77,10 +89,15 @@ def _path(path: str, width: int, glyphs: Glyphs) -> str:
     return glyphs.ellipsis + tail
 
 
+def _span_look(span: StageSpan, view: DocumentView, glyphs: Glyphs) -> Look:
+    if span.failed:
+        return glyphs.job(JobState.FAILED)
+    return glyphs.job(JobState.COMPLETED if span.ended is not None else view.state)
+
+
 def _span(
-    span: StageSpan, width: int, base: Style, roles: Roles, glyphs: Glyphs, now: float
+    span: StageSpan, look: Look, width: int, base: Style, roles: Roles, glyphs: Glyphs, now: float
 ) -> list[Line]:
-    look = glyphs.stage(ended=span.ended is not None, failed=span.failed)
     clock = duration((span.ended or now) - span.started)
     title = f"{span.stage:g}".ljust(4) + span.title
     amount = ""
@@ -131,7 +148,7 @@ class Timeline(TextPane):
         super().rebuild()
         view = self.view
         title = view.name if view else "Stages"
-        room = max(4, self.size.width - 4)
+        room = max(4, self.line_width - 4)
         fitted = fit(title, min(cell_len(title), room), ellipsis=self.glyphs.ellipsis)
         self.border_title = Content(fitted)
         if not self.held:
@@ -140,8 +157,16 @@ class Timeline(TextPane):
 
     def build(self) -> list[Line]:
         """The lines of the document, or why there is none."""
-        view, width = self.view, self.size.width
+        view, width = self.view, self.line_width
         if view is None:
             text = "No document is selected. Choose one in the table: its stages are shown here."
             return [[Segment(line, self.base + self.roles.muted)] for line in wrap(text, width)]
-        return document_lines(view, width, self.base, self.roles, self.glyphs, self.kb.now())
+        return document_lines(
+            view,
+            width,
+            self.base,
+            self.roles,
+            self.glyphs,
+            self.kb.now(),
+            with_path=self.size.height > ROOM_FOR_PATH,
+        )

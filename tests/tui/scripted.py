@@ -155,9 +155,7 @@ class ScriptedBackend:
         message: str = "",
         inferred: bool = False,
     ) -> None:
-        report = Progress(
-            stage=stage, status=status, message=message, current=current, total=total
-        )
+        report = Progress(stage=stage, status=status, message=message, current=current, total=total)
         how = Attribution.INFERRED if inferred else Attribution.EXACT
         self.store.apply(JobProgressed(job_id, report, how))
 
@@ -199,7 +197,7 @@ def busy(backend: ScriptedBackend) -> ScriptedBackend:
     backend.to("j34", S.SUBMITTING, S.RUNNING)
     backend.progress("j34", 1, message="opening")
     clock.at += 4
-    backend.to("j34", S.FAILED, error="The file is encrypted: it cannot be read without a password.")
+    backend.to("j34", S.FAILED, error="The file is encrypted; it needs a password.")
     backend.to("j35", S.SKIPPED, reason="the server holds the same content already")
     backend.to("j36", S.CANCELLED)
     backend.run_stages("j00", (0.4, 8.2, 2.1), ("", "214 pages, 3 tables", "388 chunks"))
