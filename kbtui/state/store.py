@@ -101,9 +101,7 @@ class Store:
                     "debug", _extraction_text(entry), plain(entry.document_name or "") or None
                 )
             case FrameDropped(_, reason, _, count):
-                self.note(
-                    "warning", f"dropped a frame that cannot be read ({reason}); {count} so far"
-                )
+                self.note("warning", f"unreadable frame dropped ({reason}); {count} so far")
             case LateAnswer():
                 self.note("info", "an answer came after its request had been given up")
             case MessageReceived():

@@ -23,7 +23,7 @@ def plain(text: str, limit: int = MAX_LINE) -> str:
 
 
 def _visible(character: str) -> str:
-    if character in "\n\r\t\v\f\u2028\u2029":
+    if character.isspace():
         return " "
     if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn"):
         code = ord(character)
