@@ -122,7 +122,8 @@ class ConnectionService:
         FatalConnectError where trying is of no use, ServiceClosed.
         """
         self._supervisor.start()
-        if self.state is S.CONNECTED:
+        session = self._supervisor.session
+        if session is not None and session.link.is_open:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._connecting.add(waiter)

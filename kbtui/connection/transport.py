@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_REDIRECTS: Final = 3
 ABNORMAL: Final = 1006
+CLOSE_LINGER: Final = 0.05
+"""Seconds that a peer has to close the TCP connection after both close frames went out."""
 
 # At DEBUG websockets logs every frame and the handshake's headers, the token among them.
 _quiet = logging.getLogger("kbtui.connection.websockets")
@@ -87,6 +89,19 @@ Opener = Callable[[Endpoint, Timeouts], Awaitable[Link]]
 """Opens a Link; raises whatever its library raises (see failures.failure_of)."""
 
 
+class _Connection(ClientConnection):
+    """websockets' connection, which is over soon after the peer's close frame.
+
+    Ours answers that frame and then waits for the peer to close the TCP connection, which a peer
+    may never do; requests must learn at once that no answer will come.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.protocol.close_rcvd is not None and not self.transport.is_closing():
+            self.loop.call_later(CLOSE_LINGER, self.transport.abort)
+
+
 class _Connect(connect):
     """websockets' connect, which follows fewer redirects."""
 
@@ -115,6 +130,7 @@ async def open_websocket(endpoint: Endpoint, timeouts: Timeouts) -> Link:
         close_timeout=timeouts.close_frame,
         max_size=MAX_FRAME_BYTES,
         logger=_quiet,
+        create_connection=_Connection,
     )
     return WebSocketLink(socket, timeouts)
 
