@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
+from textual.app import App
 from textual.pilot import Pilot
 
 from kbtui.tui.app import KbApp
@@ -17,10 +19,10 @@ TRIES = 250
 
 @asynccontextmanager
 async def running(
-    backend: ScriptedBackend, size: tuple[int, int] = (120, 40), *, ascii: bool = False
+    backend: ScriptedBackend, size: tuple[int, int] = (120, 40), *, plain: bool = False
 ) -> AsyncIterator[tuple[KbApp, MainScreen, Pilot[None]]]:
     """The app on a virtual terminal of that size."""
-    app = KbApp(backend, glyphs=Glyphs(ascii=ascii), now=backend.clock)
+    app = KbApp(backend, glyphs=Glyphs(ascii=plain), now=backend.clock)
     async with app.run_test(size=size, notifications=True) as pilot:
         await pilot.pause()
         main = app.screen_stack[0]
@@ -37,7 +39,7 @@ async def until(pilot: Pilot[None], condition: Callable[[], object], what: str =
     raise AssertionError(what or "the condition did not come true")
 
 
-def screen_text(app: KbApp) -> str:
+def screen_text(app: App[Any]) -> str:
     """What the terminal shows, line by line."""
     strips = app.screen._compositor.render_strips(app.screen.size)
     return "\n".join(strip.text.rstrip() for strip in strips)

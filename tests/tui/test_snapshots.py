@@ -13,22 +13,24 @@ from kbtui.connection import ConnectionState
 from kbtui.tui.app import KbApp
 from kbtui.tui.glyphs import Glyphs
 from tests.tui import scripted
+from tests.tui.driving import screen_text, until
 from tests.tui.scripted import ScriptedBackend
 
 SIZES = [(40, 15), (80, 24), (120, 40), (200, 50)]
 sizes = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 
 
-def app_of(backend: ScriptedBackend, *, ascii: bool = False) -> KbApp:
-    return KbApp(backend, glyphs=Glyphs(ascii=ascii), now=backend.clock)
+def app_of(backend: ScriptedBackend, *, plain: bool = False) -> KbApp:
+    return KbApp(backend, glyphs=Glyphs(ascii=plain), now=backend.clock)
 
 
-def press(*keys: str) -> Callable[[Pilot[None]], object]:
+def press(
+    *keys: str, until_shown: str = "", then: tuple[str, ...] = ()
+) -> Callable[[Pilot[None]], object]:
     async def act(pilot: Pilot[None]) -> None:
         await pilot.press(*keys)
-        await pilot.app.workers.wait_for_complete(
-            [worker for worker in pilot.app.workers if worker.group in ("completion", "search")]
-        )
+        await until(pilot, lambda: until_shown in screen_text(pilot.app))
+        await pilot.press(*then)
         for field in pilot.app.screen.query(Input):
             field.cursor_blink = False
         await pilot.pause()
@@ -57,15 +59,15 @@ def test_add_dialog(snap_compare, size, tmp_path: Path, monkeypatch: pytest.Monk
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
     app = app_of(scripted.busy(ScriptedBackend()))
-    assert snap_compare(app, terminal_size=size, run_before=press("a", "a", "n", "down"))
+    act = press("a", "a", "n", until_shown="annex-b.docx", then=("down",))
+    assert snap_compare(app, terminal_size=size, run_before=act)
 
 
 @sizes
 def test_search_results(snap_compare, size) -> None:
     app = app_of(scripted.found(ScriptedBackend()))
-    keys = ("s", *"liquidity reserve".replace(" ", "_"), "enter")
-    keys = tuple("space" if key == "_" else key for key in keys)
-    assert snap_compare(app, terminal_size=size, run_before=press(*keys))
+    act = press("s", *"liquidity", "space", *"reserve", "enter", until_shown="3 passages")
+    assert snap_compare(app, terminal_size=size, run_before=act)
 
 
 @sizes
@@ -81,7 +83,7 @@ def test_quit_dialog(snap_compare, size) -> None:
 
 
 def test_ascii(snap_compare) -> None:
-    app = app_of(scripted.reconnecting(ScriptedBackend()), ascii=True)
+    app = app_of(scripted.reconnecting(ScriptedBackend()), plain=True)
     assert snap_compare(app, terminal_size=(80, 24))
 
 
