@@ -20,33 +20,39 @@ class Broadcast:
     """
 
     def __init__(self) -> None:
-        self._listeners: dict[object, Listener] = {}
+        self._listeners: tuple[Listener, ...] = ()
         self._queue: deque[ConnectionEvent] = deque()
         self._busy = False
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Add `listener`; the result removes it again and may be called more than once."""
-        key = object()
-        self._listeners[key] = listener
+
+        def added(event: ConnectionEvent) -> None:  # the same listener may be added twice
+            listener(event)
+
+        self._listeners = (*self._listeners, added)
 
         def unsubscribe() -> None:
-            self._listeners.pop(key, None)
+            self._listeners = tuple(each for each in self._listeners if each is not added)
 
         return unsubscribe
 
     def emit(self, event: ConnectionEvent) -> None:
         """Deliver `event`. What a listener raises is logged."""
-        self._queue.append(event)
         if self._busy:
+            self._queue.append(event)
             return
         self._busy = True
         try:
+            self._deliver(event)
             while self._queue:
-                following = self._queue.popleft()
-                for listener in tuple(self._listeners.values()):
-                    try:
-                        listener(following)
-                    except Exception:
-                        log.exception("a listener failed on %s", type(following).__name__)
+                self._deliver(self._queue.popleft())
         finally:
             self._busy = False
+
+    def _deliver(self, event: ConnectionEvent) -> None:
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                log.exception("a listener failed on %s", type(event).__name__)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from kbtui.protocol.messages import ExtractionLog, Progress
+
 if TYPE_CHECKING:
     from kbtui.connection.states import ConnectionState, Mode
-    from kbtui.protocol.messages import ExtractionLog, Progress, Response
+    from kbtui.protocol.messages import Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,11 @@ class LatencyMeasured:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class MessageReceived:
-    """The server sent something that is no answer."""
+class MessageReceived(msgspec.Struct, frozen=True):
+    """The server sent something that is no answer.
+
+    A struct, since there is one a frame and a struct is made three times as fast.
+    """
 
     epoch: int
     message: Progress | ExtractionLog

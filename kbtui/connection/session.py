@@ -10,7 +10,6 @@ from kbtui.connection.classify import Failure, FailureKind
 from kbtui.connection.heartbeat import Heartbeat
 from kbtui.connection.pending import Turn
 from kbtui.connection.states import Mode
-from kbtui.connection.transport import LinkClosed
 from kbtui.protocol.codec import UNKNOWN_KIND, parse_message
 from kbtui.protocol.messages import NATIVE_SUBPROTOCOL, Unrecognised
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kbtui.connection.endpoint import Timeouts
-    from kbtui.connection.transport import Link
+    from kbtui.connection.transport import Link, LinkClosed
     from kbtui.protocol.messages import Message
 
 GARBAGE_ALLOWED: Final = 100
@@ -53,6 +52,8 @@ class Session:
         self._on_pong = on_pong
         self._opened = asyncio.get_running_loop().time()
         self._ponged_once = False
+        self._received = self._garbage = 0
+        self._unreadable = False
         self._send_stuck: float | None = None
         self._beating = asyncio.create_task(self.heartbeat.run(), name=f"kbtui-heartbeat-{epoch}")
         self._beating.add_done_callback(self._heartbeat_ended)
@@ -65,24 +66,7 @@ class Session:
 
     async def read(self) -> Failure:
         """Hand on every message until the link ends; returns why it did."""
-        garbage = received = 0
-        try:
-            while True:
-                raw = await self.link.recv()
-                message = parse_message(raw)
-                received += 1
-                if received % LOG_EVERY == 1:
-                    log.debug("message %d of connection %d: %.200r", received, self.epoch, raw)
-                if isinstance(message, Unrecognised) and message.reason != UNKNOWN_KIND:
-                    garbage += 1
-                else:
-                    garbage = 0
-                self._on_message(self, message)
-                if garbage >= GARBAGE_ALLOWED:
-                    self.link.abort()
-                    return Failure(FailureKind.GARBAGE, f"{garbage} unreadable frames in a row")
-        except LinkClosed as closed:
-            return self._why(closed)
+        return self._why(await self.link.receive(self._receive))
 
     def give_up_sending(self, limit: float) -> None:
         """A message could not be written within `limit` seconds: nothing written after it may
@@ -97,6 +81,22 @@ class Session:
         await asyncio.wait({self._beating})
         await self.link.wait_closed()
 
+    def _receive(self, raw: str | bytes) -> None:
+        if self._unreadable:
+            return  # what was read before the abort took effect
+        message = parse_message(raw)
+        if self._received % LOG_EVERY == 0:
+            log.debug("message %d of connection %d: %.200r", self._received, self.epoch, raw)
+        self._received += 1
+        if type(message) is not Unrecognised or message.reason == UNKNOWN_KIND:
+            self._garbage = 0
+        else:
+            self._garbage += 1
+            if self._garbage == GARBAGE_ALLOWED:
+                self._unreadable = True
+                self.link.abort()
+        self._on_message(self, message)
+
     def _heartbeat_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("the heartbeat broke; the connection is given up", exc_info=error)
@@ -107,6 +107,10 @@ class Session:
         self._on_pong(self, seconds)
 
     def _why(self, closed: LinkClosed) -> Failure:
+        if self._unreadable:
+            return Failure(
+                FailureKind.GARBAGE, f"{GARBAGE_ALLOWED} unreadable frames in a row", closed.code
+            )
         if self.heartbeat.missed is not None:
             return Failure(
                 FailureKind.NO_PONG,

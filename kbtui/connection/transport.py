@@ -65,8 +65,8 @@ class Link(Protocol):
     def is_open(self) -> bool:
         """False once either side began to close: then `send` writes nothing."""
 
-    async def recv(self) -> str | bytes:
-        """The next message; raises LinkClosed."""
+    async def receive(self, sink: Callable[[str | bytes], None]) -> LinkClosed:
+        """Call `sink` with every message in order, until the link is closed; returns why."""
 
     async def send(self, text: str) -> None:
         """Write one message; raises LinkClosed. With `is_open` beforehand the message may arrive
@@ -152,12 +152,14 @@ class WebSocketLink:
         """False once either side began to close."""
         return self._socket.state is State.OPEN
 
-    async def recv(self) -> str | bytes:
-        """The next message; raises LinkClosed."""
+    async def receive(self, sink: Callable[[str | bytes], None]) -> LinkClosed:
+        """Call `sink` with every message until the link is closed."""
+        receive_one = self._socket.recv
         try:
-            return await self._socket.recv()
+            while True:
+                sink(await receive_one())
         except ConnectionClosed as error:
-            raise _closed(error) from None
+            return _closed(error)
 
     async def send(self, text: str) -> None:
         """Write one message; raises LinkClosed."""

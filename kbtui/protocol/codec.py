@@ -171,13 +171,16 @@ def _progress(frame: _Frame) -> Progress:
 
 def _stage_of(frame: _Frame) -> tuple[float | None, str | None]:
     """The stage's number and the server's name for it, from `stage` or `step`."""
-    for value, outer in ((frame.stage, True), (frame.step, False)):
+    number = _number_or_none(frame.stage)
+    if number is not None:
+        return number, None
+    if frame.stage == "started":
+        return 0.0, "started"  # the outer layer's, before the step of that name
+    for value in (frame.stage, frame.step):
         number = _number_or_none(value)
         if number is not None:
             return number, None
         if isinstance(value, str) and value:
-            if outer and value == "started":
-                return 0.0, value
             return NAMED_STEPS.get(value), value
     return None, None
 
@@ -205,15 +208,16 @@ def _decode_leniently(raw: str | bytes) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Any JSON value as text that can be encoded again: lone surrogates are replaced."""
+    """Any JSON value as text."""
+    if type(value) is str:
+        return value  # neither decoder lets a lone surrogate through
     if value is None or value is msgspec.UNSET:
         return ""
     try:
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    except RecursionError:
+        return json.dumps(value, ensure_ascii=False)
+    except (RecursionError, ValueError):
         # What the decoder could just read, called from as deep as this, cannot be written.
-        text = "(nested too deeply)"
-    return text.encode("utf-8", "replace").decode("utf-8")
+        return "(too large to show)"
 
 
 def _text_or_none(value: Any) -> str | None:
@@ -221,7 +225,8 @@ def _text_or_none(value: Any) -> str | None:
 
 
 def _number_or_none(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    # A boolean is no number: its type is neither of the two.
+    if type(value) is not float and type(value) is not int:
         return None
     try:
         number = float(value)
@@ -231,6 +236,8 @@ def _number_or_none(value: Any) -> float | None:
 
 
 def _count_or_none(value: Any) -> int | None:
+    if value is None:
+        return None
     number = _number_or_none(value)
     return None if number is None else int(number)
 
