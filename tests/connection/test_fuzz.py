@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from kbtui.connection import (
     ConnectionLost,
     ConnectionState,
+    ConnectTimeout,
     FatalConnectError,
     KbtuiConnectionError,
     LateAnswer,
@@ -66,12 +68,16 @@ class Life:
         elif chance < 0.65 and self.peer.connections:
             self.peer.connections[-1].transport.abort()
         elif chance < 0.68:
-            self.tunnel.swallow_down = not self.tunnel.swallow_down
-        elif chance < 0.70:
-            self.tunnel.swallow_up = not self.tunnel.swallow_up
-        elif chance < 0.75:
+            direction = self.random.choice(["swallow_up", "swallow_down"])
+            setattr(self.tunnel, direction, True)
+            await asyncio.sleep(self.random.choice([1, 50, 200]))
+            setattr(self.tunnel, direction, False)
+        elif chance < 0.72:
             self.service.reconnect_now()
-        elif chance < 0.8:
+        elif chance < 0.82:
+            with contextlib.suppress(ConnectTimeout):
+                await self.service.connect()
+        elif chance < 0.85:
             await self.peer.stop()
             await asyncio.sleep(self.random.choice([0, 1, 30]))
             await self.peer.start()

@@ -1,4 +1,4 @@
-"""Requests and their answers: matching, turns, timeouts, cancellation."""
+"""Requests and their answers: matching, timeouts, cancellation."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ from kbtui.connection import (
     FrameDropped,
     InvalidRequest,
     LateAnswer,
-    MessageReceived,
     NotConnected,
     RequestTimeout,
     RequestTooLarge,
     SendFailed,
-    StateChanged,
 )
-from kbtui.protocol.messages import ExtractionLog, Progress
 from kbtui.protocol.methods import INGEST
 from tests.connection.support import Peer, answer, mute_websocket, service_for
 
@@ -103,57 +100,6 @@ async def test_of_two_answers_the_first_wins_and_strangers_are_counted(peer):
         assert b"stranger" in first.sample
 
 
-async def test_progress_and_logs_go_to_the_listeners_in_order(peer):
-    async def report(connection, call):
-        for stage in range(5):
-            await connection.send(json.dumps({"type": "progress", "stage": stage}))
-        await connection.send('{"type":"extraction_log","event_type":"llm_call","data":{}}')
-        await connection.send(answer(call))
-
-    peer.on_call = report
-    async with service_for(peer) as (service, record):
-        await service.connect()
-        await service.request("a", {})
-        messages = [event.message for event in record.of(MessageReceived)]
-        assert [m.stage for m in messages if isinstance(m, Progress)] == [0, 1, 2, 3, 4]
-        assert isinstance(messages[-1], ExtractionLog)
-        assert {event.epoch for event in record.of(MessageReceived)} == {1}
-
-
-async def test_unreadable_frames_are_dropped_and_the_reader_lives_on(peer):
-    frames = ["", "{", "nonsense", "[" * 100_000, "9" * 5000, '{"a": 1}', "\ufeff", b"\xff\xfe"]
-
-    async def garbage(connection, call):
-        for frame in frames:
-            await connection.send(frame)
-        await connection.send(answer(call))
-
-    peer.on_call = garbage
-    async with service_for(peer) as (service, record):
-        await service.connect()
-        assert (await service.request("a", {})).result == "done"
-        drops = record.of(FrameDropped)
-        assert [drop.count for drop in drops] == list(range(1, len(frames) + 1))
-        assert all(len(drop.sample) <= 200 for drop in drops)
-
-
-async def test_a_hundred_unreadable_frames_in_a_row_are_enough(peer):
-    async def garbage(connection, call):
-        for number in range(100 if call["method"] == "b" else 99):
-            await connection.send(f"garbage {number}")
-        await connection.send('{"a new kind of message": 1}')
-        await connection.send(answer(call))
-
-    peer.on_call = garbage
-    async with service_for(peer) as (service, record):
-        await service.connect()
-        await service.request("a", {})
-        with pytest.raises(ConnectionLost):
-            await service.request("b", {})
-        assert service.state is S.FAILED
-        assert "points at a knowledge-base server" in record.of(StateChanged)[-1].reason
-
-
 async def test_a_timeout_is_told_in_words_and_the_late_answer_is_known(peer):
     async def slow(connection, call):
         await asyncio.sleep(4000)
@@ -168,80 +114,6 @@ async def test_a_timeout_is_told_in_words_and_the_late_answer_is_known(peer):
         await record.until(lambda: bool(record.of(LateAnswer)))
         late = record.of(LateAnswer)[0]
         assert (late.epoch, late.response.id, late.response.result) == (1, "mine", "done")
-
-
-async def test_kbv2_has_one_request_on_the_wire_in_the_order_of_asking(peer):
-    async def slow(connection, call):
-        assert len(peer.calls) == 1 + int(call["method"])
-        await asyncio.sleep(5)
-        await connection.send(answer(call))
-
-    peer.on_call = slow
-    async with service_for(peer) as (service, _):
-        await service.connect()
-        await asyncio.gather(*(service.request(str(n), {}) for n in range(10)))
-        assert [call["method"] for call in peer.calls] == [str(n) for n in range(10)]
-
-
-@pytest.mark.parametrize("how", ["timeout", "cancel"])
-async def test_kbv2_stays_busy_until_the_late_answer(peer, how):
-    async def slow_first(connection, call):
-        if call["method"] == "slow":
-            await asyncio.sleep(100)
-        await connection.send(answer(call))
-
-    peer.on_call = slow_first
-    async with service_for(peer) as (service, record):
-        await service.connect()
-        first = asyncio.create_task(service.request("slow", {}, timeout=10))
-        await asyncio.sleep(1)
-        if how == "cancel":
-            first.cancel()
-        second = asyncio.create_task(service.request("next", {}))
-        with pytest.raises(RequestTimeout) as timeout:
-            await service.request("impatient", {}, timeout=20)
-        assert not timeout.value.sent
-        with pytest.raises(RequestTimeout if how == "timeout" else asyncio.CancelledError):
-            await first
-        assert [call["method"] for call in peer.calls] == ["slow"]
-        assert (await second).result == "done"
-        assert asyncio.get_running_loop().time() == pytest.approx(100, abs=1)
-        assert [call["method"] for call in peer.calls] == ["slow", "next"]
-        assert len(record.of(LateAnswer)) == 1
-
-
-async def test_kbv2_is_free_again_after_a_close(peer):
-    peer.on_call = silent
-    async with service_for(peer) as (service, _):
-        await service.connect()
-        with pytest.raises(RequestTimeout):
-            await service.request("a", {}, timeout=10)
-        waiting = asyncio.create_task(service.request("b", {}))
-        await asyncio.sleep(1)
-        peer.connections[0].transport.abort()
-        with pytest.raises(NotConnected):
-            await waiting
-        del peer.on_call
-        peer.on_call = Peer().on_call
-        await service.connect()
-        assert (await service.request("c", {})).result == "done"
-        assert [call["method"] for call in peer.calls] == ["a", "c"]
-
-
-async def test_a_request_that_waits_for_its_turn_can_be_cancelled_without_a_trace(peer):
-    async def slow(connection, call):
-        await asyncio.sleep(10)
-        await connection.send(answer(call))
-
-    peer.on_call = slow
-    async with service_for(peer) as (service, record):
-        await service.connect()
-        calls = [asyncio.create_task(service.request(m, {})) for m in "abc"]
-        await asyncio.sleep(1)
-        calls[1].cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
-        assert [call["method"] for call in peer.calls] == ["a", "c"]
-        assert not record.of(LateAnswer)
 
 
 async def test_on_sent_tells_whether_anything_left(peer):

@@ -10,6 +10,8 @@ from typing import Any
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 
 INGEST = "kbv2/ingest_document"
+RECORDED_PATHS = tuple(f"/srv/kb/docs/{name}" for name in ("alpha.md", "beta.txt", "utf8.md"))
+"""Files that the recorded server had: a replay ingests them on any machine."""
 
 
 def versions() -> list[str]:

@@ -25,11 +25,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
+from kbtui.protocol.messages import MAX_FRAME_BYTES
 from tests.kbv2.frames import echoed, encoded, failed, plain, reply_to, substituted
-from tests.kbv2.recordings import INGEST, Recording, Script, load, versions
-
-MAX_FRAME_BYTES = 16 * 1024 * 1024
-RECORDED_PATHS = tuple(f"/srv/kb/docs/{name}" for name in ("alpha.md", "beta.txt", "utf8.md"))
+from tests.kbv2.recordings import INGEST, RECORDED_PATHS, Recording, Script, load, versions
 
 
 @dataclass
@@ -75,7 +73,8 @@ class ReplayServer:
         """How many connections there were."""
         self.holding = asyncio.Event()
         """Set while an ingestion stands still because of `hold_after`."""
-        self._port = port
+        self.port = port
+        """0 until the server has started, if no port was asked for."""
         self._speed = speed
         self._exists = exists or (lambda path: False)
         self._released = asyncio.Event()
@@ -83,11 +82,6 @@ class ReplayServer:
         self._server: Server | None = None
         self._connections: set[ServerConnection] = set()
         self._current: ServerConnection | None = None
-
-    @property
-    def port(self) -> int:
-        assert self._server is not None
-        return self._port
 
     @property
     def url(self) -> str:
@@ -107,14 +101,13 @@ class ReplayServer:
         self._server = await serve(
             self._serve_connection,
             "127.0.0.1",
-            self._port,
+            self.port,
             process_request=self._answer_http,
             server_header="uvicorn",
             max_size=MAX_FRAME_BYTES,
-            # One message behind the one being served stops the reading, as it does in uvicorn.
-            max_queue=1,
+            max_queue=1,  # a second message stops the reading, as it does in uvicorn
         )
-        self._port = self._server.sockets[0].getsockname()[1]
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def terminate(self) -> None:
         """As on SIGTERM: the port refuses, every connection is closed with 1012."""
