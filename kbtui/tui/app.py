@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
 from rich.segment import Segments
@@ -59,7 +60,7 @@ class KbApp(App[None]):
     """kbtui's app. It draws; the backend is started and closed around it (see `run`)."""
 
     TITLE = "kbtui"
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")
     COMMANDS: ClassVar = {ActionProvider}
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual's declaration
         (0, "-narrow"),
