@@ -203,9 +203,11 @@ class Tunnel:
         async def copy(
             source: asyncio.StreamReader, sink: asyncio.StreamWriter, swallow: Callable[[], bool]
         ) -> None:
+            gone = False  # bytes lost in the middle of a stream do not happen: it stays lost
             with contextlib.suppress(ConnectionError):
                 while data := await source.read(65536):
-                    if not swallow():
+                    gone = gone or swallow()
+                    if not gone:
                         sink.write(data)
                         await sink.drain()
             sink.close()

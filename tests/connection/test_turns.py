@@ -93,3 +93,18 @@ async def test_a_request_that_waits_for_its_turn_can_be_cancelled_without_a_trac
         await asyncio.gather(*calls, return_exceptions=True)
         assert [call["method"] for call in peer.calls] == ["a", "c"]
         assert not record.of(LateAnswer)
+
+
+async def test_kbv2_is_free_after_a_late_error_without_an_id(peer):
+    async def unreadable_late(connection, call):
+        await asyncio.sleep(20)
+        await connection.send('{"result":null,"error":"cannot be parsed","id":null}')
+
+    peer.on_call = unreadable_late
+    async with service_for(peer) as (service, record):
+        await service.connect()
+        with pytest.raises(RequestTimeout):
+            await service.request("a", {}, request_id="first", timeout=10)
+        second = await service.request("b", {}, request_id="second", timeout=30)
+        assert second.id == "second"
+        assert [late.response.id for late in record.of(LateAnswer)] == ["first"]
