@@ -68,7 +68,7 @@ class KbApp(App[None]):
     ]
     VERTICAL_BREAKPOINTS = [  # noqa: RUF012 - Textual's declaration
         (0, "-short"),
-        (20, "-normal"),
+        (22, "-normal"),
         (30, "-tall"),
     ]
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -12,8 +12,8 @@ SIZE: Final = 8
 
 _GROWTH: Final = (
     # (column, up to this many cells); in the order in which spare cells are given out
-    ("name", 18),
-    ("stage", 18),
+    ("name", 16),
+    ("stage", 16),
     ("bar", 6),
     ("name", 22),
     ("stage", 22),

@@ -127,9 +127,8 @@ class PassagesPane(_HitsPane):
     def _head(self, number: int, hit: ChunkHit) -> Line:
         here = number == self._current
         base = self.base + (self.roles.cursor if here else Style.null())
-        where = [f"p. {hit.page_number}"] if hit.page_number is not None else []
-        where += [plain(hit.heading, 200)] if hit.heading else []
-        place = "".join(f"  {part}" for part in where)
+        page = f"  p. {hit.page_number}" if hit.page_number is not None else ""
+        heading = f"  {plain(hit.heading, 200)}" if hit.heading else ""
         score, meter = "", ("", "")
         if hit.similarity is not None:
             score = f" {hit.similarity:.2f}"
@@ -137,8 +136,9 @@ class PassagesPane(_HitsPane):
                 meter = bar(hit.similarity, 8, *self.glyphs.bar)
         room = self.line_width - 3 - cell_len(score) - len(meter[0] + meter[1]) - 1
         name = plain(hit.document_name, 200)
-        name = fit(name, min(cell_len(name), room), ellipsis=self.glyphs.ellipsis)
-        rest = fit(place, max(0, room - cell_len(name)), ellipsis=self.glyphs.ellipsis)
+        name_room = max(4, room - len(page))
+        name = fit(name, min(cell_len(name), name_room), ellipsis=self.glyphs.ellipsis)
+        rest = fit(page + heading, max(0, room - cell_len(name)), ellipsis=self.glyphs.ellipsis)
         return [
             Segment(fit(str(number + 1), 3), base + self.roles.muted),
             Segment(name, base + self.roles.title),

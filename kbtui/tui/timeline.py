@@ -105,14 +105,19 @@ def _span(
         amount = f" {span.current}/{span.total}" if span.total else f" {span.current}"
     room = max(0, width - 2 - 8 - len(amount))
     named = fit(title, min(room, cell_len(title)), ellipsis=glyphs.ellipsis)
-    filler = " " * max(0, width - 2 - cell_len(named) - len(amount) - 8)
     running = span.ended is None
+    left = max(0, width - 2 - cell_len(named) - len(amount) - 8)
+    result = "" if running or span.failed or span.message == span.title else span.message
+    noted = min(cell_len(result), left - 2)
+    filler = (
+        fit("  " + fit(result, noted, ellipsis=glyphs.ellipsis), left) if noted > 4 else " " * left
+    )
     lines: list[Line] = [
         [
             Segment(f"{look.glyph} ", base + roles.of(look.role)),
             Segment(named, base + (roles.title if running else roles.text)),
             Segment(amount, base + roles.accent),
-            Segment(filler, base),
+            Segment(filler, base + roles.muted),
             Segment(fit(clock, 8, right=True), base + (roles.text if running else roles.muted)),
         ]
     ]

@@ -76,6 +76,7 @@ def test_wider_terminals_show_more() -> None:
     assert layout(38).stage == 0
     assert layout(78).bar >= 6
     assert layout(78).stage >= 18
+    assert layout(57).stage >= 12
     assert layout(150).size
     assert layout(190).message
 
