@@ -78,7 +78,8 @@ def news(before: RootStatus, after: RootStatus) -> list[tuple[str, str]]:
     if after.mode is WatchMode.OFFLINE and before.mode is not WatchMode.OFFLINE:
         told.append(("warning", f"{root}: cannot be read ({after.reason}); waiting for it"))
     elif after.last_reconcile is not None and (before.last_reconcile is None or back):
-        told.append(("info", f"{root}: watching, {after.files} documents there"))
+        documents = "document" if after.files == 1 else "documents"
+        told.append(("info", f"{root}: watching, {after.files} {documents} there"))
     if after.mode is WatchMode.POLLING and after.reason != before.reason:
         told.append(("warning", f"{root}: {after.reason}; scanning more often instead"))
     if after.error is not None and after.error != before.error:

@@ -56,6 +56,7 @@ class Simulation:
         self.scans: list[float] = []
         self._broken: AssertionError | None = None
         self.sources = 0
+        self.no_source: Exception | None = None
         self.loop = VirtualClockLoop()
         self._hints: dict[Path, asyncio.Queue[Exception | None]] = {
             root: asyncio.Queue() for root in roots
@@ -108,6 +109,8 @@ class Simulation:
 
     async def _source(self, root: Path) -> AsyncGenerator[None, None]:
         self.sources += 1
+        if self.no_source is not None:
+            raise self.no_source
         if not root.is_dir():
             raise FileNotFoundError(root)
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,6 +141,27 @@ def test_an_empty_file_waits_until_it_grows(run: Simulation, root: Path) -> None
     assert [content for _, content, _ in run.taken] == [b"x"]
 
 
+def test_a_file_put_in_anothers_place_is_told_by_its_inode(run: Simulation, root: Path) -> None:
+    put(root / "a.md", b"old")
+    run.advance(LONG)
+    found = (root / "a.md").stat()
+    (root / "b.tmp").write_bytes(b"new")
+    os.utime(root / "b.tmp", ns=(found.st_atime_ns, found.st_mtime_ns))
+    (root / "b.tmp").rename(root / "a.md")
+    run.advance(LONG)
+    assert [content for _, content, _ in run.taken] == [b"old", b"new"]
+
+
+def test_times_in_the_future_and_long_ago_settle_like_any_other(
+    run: Simulation, root: Path
+) -> None:
+    for number, seconds in enumerate((0, 1, 2**33, 5)):
+        (root / "a.md").write_bytes(b"%d" % number)
+        os.utime(root / "a.md", (seconds, seconds))
+        run.advance(LONG)
+    assert [content for _, content, _ in run.taken] == [b"0", b"1", b"2", b"3"]
+
+
 def test_a_touched_file_is_handed_over_once_more(run: Simulation, root: Path) -> None:
     put(root / "a.md", b"x")
     run.advance(LONG)
@@ -201,19 +223,24 @@ def test_where_events_fail_nothing_is_lost_and_they_are_asked_for_again(
     assert run.status.last_event is not None
 
 
-def test_without_events_the_folder_is_polled(root: Path) -> None:
-    with Simulation(root) as run:
-        run.hint(HintsFailed(LIMIT_ADVICE))
-        run.advance(0.9)
-        for _ in range(8):  # each new attempt fails at once
-            run.hint(HintsFailed(LIMIT_ADVICE))
-        run.advance(30)
-        assert run.status.mode is WatchMode.POLLING
-        assert run.status.reason == LIMIT_ADVICE
-        assert "sysctl" in LIMIT_ADVICE
-        put(root / "a.md", b"x")
-        run.advance(2 * SETTLE + 0.1)
-        assert run.names == ["a.md"]
+def test_without_events_the_folder_is_polled(run: Simulation, root: Path) -> None:
+    run.advance(100)
+    put(root / "a.md", b"x")
+    run.no_source = HintsFailed(LIMIT_ADVICE)
+    run.hint(HintsFailed("the queue is gone"))
+    run.advance(2 + SETTLE + 0.1)  # what came with the failure is looked for at once
+    assert run.names == ["a.md"]
+    run.advance(LONG)
+    assert run.status.mode is WatchMode.POLLING
+    assert run.status.reason == LIMIT_ADVICE
+    assert "sysctl" in LIMIT_ADVICE
+    put(root / "b.md", b"y")
+    run.advance(2 * SETTLE + 0.1)
+    assert run.names == ["a.md", "b.md"]
+    run.no_source = None
+    run.advance(60)
+    assert run.status.mode is WatchMode.EVENTS
+    assert run.status.reason is None
 
 
 def test_a_root_that_goes_offline_loses_nothing(run: Simulation, root: Path) -> None:

@@ -166,12 +166,13 @@ if os.geteuid() == 0:
     os.seteuid(65534)
 root = Path(tempfile.mkdtemp())
 try:
-    for name in ("closed/a.md", "open/b.md", "locked.md"):
+    for name in ("closed/a.md", "open/b.md", "locked.md", "lost.md"):
         (root / name).parent.mkdir(exist_ok=True)
         put(root / name, b"x")
     with Simulation(root) as simulation:
         (root / "closed").chmod(0)
         (root / "locked.md").chmod(0)
+        (root / "lost.md").chmod(0)
         found = scan(root, time.monotonic)
         closed = unreadable(root, ["locked.md", "open/b.md"])
         simulation.advance(LONG)
@@ -179,6 +180,7 @@ try:
         status = simulation.status
         (root / "closed").chmod(0o700)
         (root / "locked.md").chmod(0o600)
+        (root / "lost.md").unlink()
         simulation.advance(LONG)
         print(json.dumps({
             "files": sorted(found.look.files),
@@ -209,13 +211,13 @@ def test_what_cannot_be_read_is_told_and_looked_at_again() -> None:
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said == {
-        "files": ["locked.md", "open/b.md"],
+        "files": ["locked.md", "lost.md", "open/b.md"],
         "unread": ["closed/"],
         "problems": [["closed/", "cannot read the folder: permission denied"]],
         "vanished": ["gone.md"],
         "unreadable": {"locked.md": "permission denied"},
         "before": ["b.md"],
-        "blocked": [["locked.md", "permission denied"]],
+        "blocked": [["locked.md", "permission denied"], ["lost.md", "permission denied"]],
         "after": ["b.md", "locked.md", "a.md"],
         "blocked_after": 0,
     }

@@ -1,0 +1,104 @@
+"""The real events of the operating system, and what becomes of files when they fail."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from kbtui.watch import Watcher, WatchMode, WatchPolicy
+from kbtui.watch.hints import LIMIT_ADVICE, HintsFailed, _reason, file_hints
+
+FAST = WatchPolicy(settle=0.1, quiet=0.1)
+PATIENCE = 30.0
+
+
+class Taken:
+    """What a real watcher has handed over."""
+
+    def __init__(self, root: Path) -> None:
+        self.paths: list[Path] = []
+        self.watcher = Watcher([root], self._take, policy=FAST, on_status=lambda _: self._tell())
+        self._news = asyncio.Event()
+
+    async def _take(self, _: Path, paths: Sequence[Path]) -> Sequence[Path]:
+        self.paths += paths
+        self._tell()
+        return paths
+
+    def _tell(self) -> None:
+        self._news.set()
+
+    async def until(self, *paths: Path) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not set(paths) <= set(self.paths):
+                self._news.clear()
+                await self._news.wait()
+
+    async def until_mode(self, mode: WatchMode) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while self.watcher.status[0].mode is not mode:
+                self._news.clear()
+                await self._news.wait()
+
+
+@asynccontextmanager
+async def watching(root: Path) -> AsyncIterator[Taken]:
+    taken = Taken(root)
+    task = asyncio.create_task(taken.watcher.run())
+    try:
+        yield taken
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        assert not [t for t in threading.enumerate() if t.name.startswith("watch ")]
+
+
+async def test_what_is_written_is_heard_of(tmp_path: Path) -> None:
+    async with asyncio.timeout(PATIENCE), aclosing(file_hints(tmp_path)) as hints:
+        await anext(hints)  # set up
+        (tmp_path / "a.md").write_text("x")
+        await anext(hints)
+    assert not [t for t in threading.enumerate() if t.name.startswith("watch ")]
+
+
+def test_the_watch_limit_is_explained() -> None:
+    error = OSError('OS file watch limit reached. about ["/x"]')
+    assert _reason(error) == LIMIT_ADVICE
+    assert "failed: it broke" in _reason(RuntimeError("it broke"))
+
+
+async def test_a_source_that_breaks_says_so(tmp_path: Path) -> None:
+    with pytest.raises(HintsFailed, match="file events failed"):
+        await anext(file_hints(tmp_path / "\udcff"))
+
+
+async def test_trees_made_while_watching_are_found(tmp_path: Path) -> None:
+    async with watching(tmp_path) as taken:
+        await taken.until_mode(WatchMode.EVENTS)
+        made = [tmp_path / f"d{number}/x/y/f.md" for number in range(100)]
+        for path in made:
+            path.parent.mkdir(parents=True)
+            path.write_text(str(path))
+        await taken.until(*made)
+        assert len(taken.paths) == len(made)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take UTF-8 only")
+async def test_a_name_that_is_not_utf8_ends_the_events_and_loses_nothing(tmp_path: Path) -> None:
+    async with watching(tmp_path) as taken:
+        await taken.until_mode(WatchMode.EVENTS)
+        made = [tmp_path / "before.md", tmp_path / "caf\udce9.md", tmp_path / "after.md"]
+        for path in made:
+            path.write_text(path.name.encode("utf-8", "surrogateescape").hex())
+        await taken.until_mode(WatchMode.POLLING)
+        await taken.until(*made)
+        await taken.until_mode(WatchMode.EVENTS)
+        (tmp_path / "later.md").write_text("x")
+        await taken.until(tmp_path / "later.md")
+        assert len(taken.paths) == 4
