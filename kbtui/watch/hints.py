@@ -76,6 +76,16 @@ def _reason(error: BaseException | None) -> str:
 
 
 def _watch(root: Path, stop: threading.Event, hint: Callable[[], None]) -> None:
+    try:
+        _watch_with(root, stop, hint, ignore_permission_denied=False)
+    except PermissionError:
+        # Only now: with this, watchfiles says nothing of a reached limit either.
+        _watch_with(root, stop, hint, ignore_permission_denied=True)
+
+
+def _watch_with(
+    root: Path, stop: threading.Event, hint: Callable[[], None], *, ignore_permission_denied: bool
+) -> None:
     from watchfiles import watch
 
     batches = watch(
@@ -86,7 +96,7 @@ def _watch(root: Path, stop: threading.Event, hint: Callable[[], None]) -> None:
         rust_timeout=QUIET_MS,
         yield_on_timeout=True,
         stop_event=stop,
-        ignore_permission_denied=True,
+        ignore_permission_denied=ignore_permission_denied,
     )
     first = True
     for changes in batches:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -16,6 +18,8 @@ from kbtui.watch.hints import LIMIT_ADVICE, HintsFailed, _reason, file_hints
 
 FAST = WatchPolicy(settle=0.1, quiet=0.1)
 PATIENCE = 30.0
+NAMESPACE = ["unshare", "--user", "--map-root-user"]
+LIMIT = "/proc/sys/user/max_inotify_watches"
 
 
 class Taken:
@@ -76,6 +80,66 @@ def test_the_watch_limit_is_explained() -> None:
 async def test_a_source_that_breaks_says_so(tmp_path: Path) -> None:
     with pytest.raises(HintsFailed, match="file events failed"):
         await anext(file_hints(tmp_path / "\udcff"))
+
+
+HINTS = """
+import asyncio, os, shutil, sys, tempfile
+from contextlib import aclosing
+from pathlib import Path
+import platform, watchfiles  # soon the interpreter's own files may be closed to us
+from kbtui.watch.hints import HintsFailed, file_hints
+
+async def main():
+    async with asyncio.timeout(20), aclosing(file_hints(root)) as hints:
+        await anext(hints)
+        (root / "open" / "a.md").write_text("x")
+        await anext(hints)
+        print("heard")
+
+if sys.argv[1] == "limit":
+    Path(sys.argv[2]).write_text("1")
+elif os.geteuid() == 0:  # nothing is closed to root
+    os.setegid(65534)
+    os.seteuid(65534)
+root = Path(tempfile.mkdtemp())
+try:
+    (root / "open").mkdir()
+    (root / "closed").mkdir(0o000 if sys.argv[1] == "closed" else 0o700)
+    asyncio.run(main())
+except HintsFailed as failed:
+    print(failed)
+finally:
+    (root / "closed").chmod(0o700)
+    shutil.rmtree(root)
+"""
+
+
+def run_apart(*arguments: str, within: Sequence[str] = ()) -> str:
+    """Run HINTS in a process of its own; what it said."""
+    done = subprocess.run(
+        [*within, sys.executable, "-c", HINTS, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_closed_folder_does_not_end_the_events_of_the_others() -> None:
+    assert run_apart("closed") == "heard"
+
+
+def may_set_a_limit() -> bool:
+    """Whether this system has inotify and lets us have a limit of our own."""
+    command = [*NAMESPACE, "test", "-w", LIMIT]
+    return shutil.which("unshare") is not None and subprocess.run(command).returncode == 0
+
+
+@pytest.mark.skipif(not may_set_a_limit(), reason="needs a user namespace with its own limit")
+def test_a_reached_watch_limit_is_noticed_and_explained() -> None:
+    assert run_apart("limit", LIMIT, within=NAMESPACE) == LIMIT_ADVICE
 
 
 async def test_trees_made_while_watching_are_found(tmp_path: Path) -> None:
