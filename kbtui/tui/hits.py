@@ -44,6 +44,12 @@ def marked(text: str, pattern: re.Pattern[str] | None, style: Style, mark: Style
     return line
 
 
+def paragraphs(text: str, width: int) -> list[str]:
+    """A passage as lines of at most `width` cells; its own line breaks are kept, blank ones not."""
+    parts = (plain(part.strip(), LONGEST_TEXT) for part in text[:LONGEST_TEXT].splitlines())
+    return [line for part in parts if part for line in wrap(part, width)]
+
+
 class _HitsPane(TextPane):
     """What the two panes have in common: a question, and why there is nothing to show."""
 
@@ -115,8 +121,7 @@ class PassagesPane(_HitsPane):
         for number, hit in enumerate(self._hits):
             self._starts.append(len(lines))
             lines.append(self._head(number, hit))
-            body = plain(hit.text, LONGEST_TEXT)
-            for text in wrap(body, max(10, self.line_width - 3)):
+            for text in paragraphs(hit.text, max(10, self.line_width - 3)):
                 marks = marked(
                     text, self._pattern, self.base + self.roles.text, self.roles.highlight
                 )

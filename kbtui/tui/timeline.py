@@ -15,8 +15,8 @@ from kbtui.tui.lines import Line, TextPane
 from kbtui.tui.roles import Roles
 from kbtui.tui.text import duration, file_size, fit, wrap
 
-ROOM_FOR_PATH = 8
-"""In a pane of fewer lines the path would push a stage out."""
+ROOMY = 12
+"""In a pane of fewer lines the path and the ended stages' messages would push stages out."""
 
 _WAITING: dict[JobState, str] = {
     JobState.QUEUED: "Waits for its turn.",
@@ -37,11 +37,11 @@ def document_lines(
     glyphs: Glyphs,
     now: float,
     *,
-    with_path: bool = True,
+    roomy: bool,
 ) -> list[Line]:
     """The whole pane's text: what the document is, its stages, what went wrong."""
     lines = _head(view, width, base, roles, glyphs, now)
-    if with_path:
+    if roomy:
         lines.append([Segment(_path(view.path, width, glyphs), base + roles.muted)])
     trouble = view.error or view.reason
     if trouble:
@@ -50,7 +50,7 @@ def document_lines(
     if view.spans:
         for span in view.spans:
             look = _span_look(span, view, glyphs)
-            lines += _span(span, look, width, base, roles, glyphs, now)
+            lines += _span(span, look, width, base, roles, glyphs, now, roomy=roomy)
     elif view.state in _WAITING and not trouble:
         texts = wrap(_WAITING[view.state], width)
         lines += [[Segment(text, base + roles.muted)] for text in texts]
@@ -96,7 +96,15 @@ def _span_look(span: StageSpan, view: DocumentView, glyphs: Glyphs) -> Look:
 
 
 def _span(
-    span: StageSpan, look: Look, width: int, base: Style, roles: Roles, glyphs: Glyphs, now: float
+    span: StageSpan,
+    look: Look,
+    width: int,
+    base: Style,
+    roles: Roles,
+    glyphs: Glyphs,
+    now: float,
+    *,
+    roomy: bool,
 ) -> list[Line]:
     clock = duration((span.ended or now) - span.started)
     title = f"{span.stage:g}".ljust(4) + span.title
@@ -107,11 +115,10 @@ def _span(
     named = fit(title, min(room, cell_len(title)), ellipsis=glyphs.ellipsis)
     running = span.ended is None
     left = max(0, width - 2 - cell_len(named) - len(amount) - 8)
-    result = "" if running or span.failed or span.message == span.title else span.message
-    noted = min(cell_len(result), left - 2)
-    filler = (
-        fit("  " + fit(result, noted, ellipsis=glyphs.ellipsis), left) if noted > 4 else " " * left
-    )
+    message = "" if span.message == span.title else span.message
+    # What an ended stage came to stands on its own line only where it does not fit beside it.
+    beside = not running and not span.failed and (cell_len(message) + 2 <= left or not roomy)
+    filler = fit(f"  {message}" if beside and left > 6 else "", left, ellipsis=glyphs.ellipsis)
     lines: list[Line] = [
         [
             Segment(f"{look.glyph} ", base + roles.of(look.role)),
@@ -121,10 +128,10 @@ def _span(
             Segment(fit(clock, 8, right=True), base + (roles.text if running else roles.muted)),
         ]
     ]
-    if span.message and (running or span.failed) and span.message != span.title:
+    if message and not beside:
         role = roles.error if span.failed else roles.muted
         indent = " " * 6
-        texts = wrap(span.message, max(8, width - len(indent)))[:4]
+        texts = wrap(message, max(8, width - len(indent)))[:4]
         lines += [[Segment(indent + text, base + role)] for text in texts]
     return lines
 
@@ -173,5 +180,5 @@ class Timeline(TextPane):
             self.roles,
             self.glyphs,
             self.kb.now(),
-            with_path=self.size.height > ROOM_FOR_PATH,
+            roomy=self.size.height >= ROOMY,
         )
