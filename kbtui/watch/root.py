@@ -150,16 +150,21 @@ class RootWatcher:
             try:
                 async with aclosing(self._source(self._root)) as hints:
                     async for _ in hints:
-                        self._hints, self._no_hints_because = WatchMode.EVENTS, None
+                        self._set_mode(WatchMode.EVENTS, None)
                         self._hinted()
             except Exception as failed:  # noqa: BLE001 - without hints we scan more often
                 log.info("no file events for %s: %s", self._root, failed)
-                self._hints, self._no_hints_because = WatchMode.POLLING, str(failed)
+                self._set_mode(WatchMode.POLLING, str(failed))
             self._hinted()  # what came with the failure is lost
             if self._now() - began > RESTART_LONGEST:
                 delay = RESTART_FIRST
             await asyncio.sleep(delay)
             delay = min(2 * delay, RESTART_LONGEST)
+
+    def _set_mode(self, mode: WatchMode, reason: str | None) -> None:
+        if (mode, reason) != (self._hints, self._no_hints_because):
+            self._hints, self._no_hints_because = mode, reason
+            self._publish()
 
     def _hinted(self) -> None:
         self._last_hint = self._now()

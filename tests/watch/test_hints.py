@@ -51,6 +51,14 @@ class Taken:
                 await self._news.wait()
 
 
+def no_thread_is_left() -> None:
+    """The watching threads have been told to end, and do."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("watch "):
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+
 @asynccontextmanager
 async def watching(root: Path) -> AsyncIterator[Taken]:
     taken = Taken(root)
@@ -60,7 +68,7 @@ async def watching(root: Path) -> AsyncIterator[Taken]:
     finally:
         task.cancel()
         await asyncio.wait({task})
-        assert not [t for t in threading.enumerate() if t.name.startswith("watch ")]
+        no_thread_is_left()
 
 
 async def test_what_is_written_is_heard_of(tmp_path: Path) -> None:
@@ -68,7 +76,7 @@ async def test_what_is_written_is_heard_of(tmp_path: Path) -> None:
         await anext(hints)  # set up
         (tmp_path / "a.md").write_text("x")
         await anext(hints)
-    assert not [t for t in threading.enumerate() if t.name.startswith("watch ")]
+    no_thread_is_left()
 
 
 def test_the_watch_limit_is_explained() -> None:

@@ -78,7 +78,7 @@ def test_hidden_and_temporary_names_are_ignored_by_a_rule(root: Path, name: str,
 
 
 def test_ordinary_names_are_not_ignored() -> None:
-    for name in ("a.md", "tmp.md", "a~b.md", "part.pdf", "$~.md", "..md.txt"[1:].lstrip(".")):
+    for name in ("a.md", "tmp.md", "a~b.md", "part.pdf", "$~.md"):
         assert ignored_by(name) is None
 
 

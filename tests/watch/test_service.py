@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kbtui.client.watching import MOST_TOLD, news
+from kbtui.ingest.jobs import ENDED, JobState
 from kbtui.watch import RootStatus, WatchMode
 from kbtui.watch.scan import Problem
+from tests.make_data import mixed_folder
 from tests.processes import run_kbtui, start_kbtui, wait_until
+from tests.terminal import Terminal
 
 
 class Service:
@@ -87,6 +92,18 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def documents_in(home: Path) -> int:
+    path = home / "data" / "knowledge.db"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return int(connection.execute("SELECT count(*) FROM documents").fetchone()[0])
+
+
+def unfinished(running: Service) -> list[str]:
+    """The jobs whose last state is no end."""
+    last = {e["job_id"]: e["state"] for e in list(running.events) if e["event"] == "job"}
+    return [job_id for job_id, state in last.items() if JobState(state) not in ENDED]
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "in"
@@ -142,6 +159,36 @@ def test_a_server_that_is_down_is_waited_for(home: Path, folder: Path, documents
         finally:
             server.terminate()
             server.communicate(timeout=20)
+
+
+def test_killed_and_started_again_it_loses_nothing_and_stores_nothing_twice(
+    home: Path, folder: Path
+) -> None:
+    files = mixed_folder(folder, 40)
+    with service("--settle", "0.2", folder, home=home) as running:
+        wait_until(lambda: any(e.get("state") == "completed" for e in running.events), "some")
+        assert running.end(signal.SIGKILL) == -signal.SIGKILL
+    with service("--settle", "0.2", folder, home=home) as again:
+        wait_until(lambda: documents_in(home) >= 40, "all documents")
+        wait_until(lambda: not unfinished(again), "the rest")
+        assert again.end() == 143
+    assert documents_in(home) == len(files) == 40
+
+
+def test_in_the_app(home: Path, folder: Path, documents: Path) -> None:
+    with Terminal("watch", "--settle", "0.2", folder, home=home) as app:
+        app.expect("watching, 0 documents there")
+        shutil.copy(documents / "tea.md", folder)
+        app.expect("tea.md")
+        app.expect("completed")
+        refused = run_kbtui("watch", "--headless", folder, home=home)
+        assert refused.returncode == 6
+        wait_until(lambda: app.drain(0.01) and documents_in(home), "the document")
+        os.kill(app.pid, signal.SIGTERM)
+        assert app.wait() == 143
+    with Terminal("watch", folder / "missing", home=home) as app:
+        app.expect("there is no folder")
+        assert app.wait() == 2
 
 
 def test_plain_lines(home: Path, folder: Path, documents: Path) -> None:
