@@ -24,13 +24,6 @@ def reasons(found: Scan) -> dict[str, str]:
     return {problem.path: problem.reason for problem in found.problems}
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "root"
-    root.mkdir()
-    return root
-
-
 def test_documents_are_found_whatever_the_case_of_their_suffix(root: Path) -> None:
     for name in ("a.pdf", "A.PDF", "deep/er/b.Md", "c.docx", "d.jpg", "e", "no.pdf/f.txt"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
