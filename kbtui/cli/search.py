@@ -14,6 +14,7 @@ from kbtui.client.engine import CallFailed, Engine
 from kbtui.client.settings import Settings
 from kbtui.connection import ConnectTimeout, FatalConnectError, KbtuiConnectionError, RequestTimeout
 from kbtui.protocol.methods import ChunkHit, EntityHit
+from kbtui.state.excerpt import excerpt
 from kbtui.state.text import plain
 
 SHOWN: Final = 400
@@ -92,30 +93,9 @@ def _chunk(hit: ChunkHit, query: str) -> str:
         where.append(plain(hit.heading))
     if hit.similarity is not None:
         where.append(f"similarity {hit.similarity:.2f}")
-    passage = excerpt(hit.text, query)
+    passage = excerpt(hit.text, query, SHOWN)
     body = textwrap.fill(plain(passage), WIDTH, initial_indent="  ", subsequent_indent="  ")
     return f"{' | '.join(where)}\n{body}"
-
-
-def excerpt(text: str, query: str, length: int = SHOWN) -> str:
-    """The stretch of `text`, at most `length` characters, where most of the query's words stand."""
-    words = {word for word in query.lower().split() if len(word) > 2}
-    lowered = text.lower()
-    starts = sorted(i for word in words for i in _places(lowered, word))
-    if len(text) <= length or not starts:
-        return text[:length]
-    best = max(starts, key=lambda i: len({w for w in words if w in lowered[i : i + length]}))
-    begin = lowered.rfind(" ", 0, max(0, best - 60)) + 1
-    return ("… " if begin else "") + text[begin : begin + length] + " …"
-
-
-def _places(text: str, word: str, most: int = 50) -> list[int]:
-    places: list[int] = []
-    place = text.find(word)
-    while place >= 0 and len(places) < most:
-        places.append(place)
-        place = text.find(word, place + 1)
-    return places
 
 
 def _entity_fields(hit: EntityHit) -> dict[str, Any]:

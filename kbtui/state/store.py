@@ -187,7 +187,7 @@ class Store:
         view = self.documents.get(job_id)
         if view is None or view.state not in SENT:
             # After the end there is nothing to move: the answer has decided.
-            self.note("debug", f"late progress: {progress.message}")
+            self.note("debug", f"late progress: {progress.message}", view.name if view else None)
             return
         view.inferred = attribution is Attribution.INFERRED
         message = plain(progress.message)

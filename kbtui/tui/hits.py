@@ -10,17 +10,22 @@ from rich.segment import Segment
 from rich.style import Style
 
 from kbtui.protocol.methods import ChunkHit, EntityHit
+from kbtui.state.excerpt import excerpt, query_words
 from kbtui.state.text import plain
 from kbtui.tui.lines import Line, TextPane
 from kbtui.tui.text import bar, fit, wrap
 
-LONGEST_TEXT = 2_000
-SHORTEST_WORD = 3
+LONGEST_TEXT = 900
+"""Characters shown of a passage, around the words of the question: about ten lines."""
+
+
+_OWN_LINE = re.compile(r"[#|>]|[-*+] |\d+[.)] |```")
+"""What Markdown's headings, tables, quotations, lists and code fences begin with."""
 
 
 def words_pattern(query: str) -> re.Pattern[str] | None:
     """Matches the words of the query and words that begin with one; None for a query of none."""
-    words = {word for word in re.findall(r"\w+", query) if len(word) >= SHORTEST_WORD}
+    words = query_words(query)
     if not words:
         return None
     longest_first = sorted(words, key=lambda word: (-len(word), word))
@@ -45,9 +50,21 @@ def marked(text: str, pattern: re.Pattern[str] | None, style: Style, mark: Style
 
 
 def paragraphs(text: str, width: int) -> list[str]:
-    """A passage as lines of at most `width` cells; its own line breaks are kept, blank ones not."""
-    parts = (plain(part.strip(), LONGEST_TEXT) for part in text[:LONGEST_TEXT].splitlines())
-    return [line for part in parts if part for line in wrap(part, width)]
+    """A passage as lines of at most `width` cells.
+
+    Lines of prose that follow one another are joined and broken anew; headings, list items and
+    table rows stay lines of their own.
+    """
+    joined: list[str] = []
+    open_prose = False
+    for line in (part.strip() for part in text.splitlines()):
+        if open_prose and line and not _OWN_LINE.match(line):
+            joined[-1] += f" {line}"
+            continue
+        open_prose = bool(line) and not _OWN_LINE.match(line)
+        if line:
+            joined.append(line)
+    return [row for part in joined for row in wrap(plain(part, LONGEST_TEXT), width)]
 
 
 class _HitsPane(TextPane):
@@ -58,6 +75,7 @@ class _HitsPane(TextPane):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
+        self._query = ""
         self._pattern: re.Pattern[str] | None = None
         self._nothing = self.hint
         self._failed = False
@@ -78,7 +96,7 @@ class _HitsPane(TextPane):
         raise NotImplementedError
 
     def _found(self, query: str, nothing: str) -> None:
-        self._pattern = words_pattern(query)
+        self._query, self._pattern = query, words_pattern(query)
         self._nothing, self._failed = nothing, False
         self.scroll_now(0)
         self.rebuild()
@@ -121,7 +139,8 @@ class PassagesPane(_HitsPane):
         for number, hit in enumerate(self._hits):
             self._starts.append(len(lines))
             lines.append(self._head(number, hit))
-            for text in paragraphs(hit.text, max(10, self.line_width - 3)):
+            shown = excerpt(hit.text, self._query, LONGEST_TEXT)
+            for text in paragraphs(shown, max(10, self.line_width - 3)):
                 marks = marked(
                     text, self._pattern, self.base + self.roles.text, self.roles.highlight
                 )

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
-from kbtui.connection import ConnectionState
+from kbtui.connection import ConnectionState, Mode
 from kbtui.ingest.jobs import SENT, JobState
 from kbtui.state.store import Store
 from kbtui.state.text import plain
@@ -164,10 +164,16 @@ class MainActions(Screen[None]):
     @work
     async def action_retry(self) -> None:
         """Send the selected document again."""
-        if self.selected is None:
+        view = self.selected
+        if view is None:
             self.kb.say("No document is selected.")
             return
-        await self._attempt([self.selected], self.backend.retry, "Queued again")
+        if view.state is JobState.UNKNOWN and self.store.connection.mode is not Mode.NATIVE:
+            question = f'"{view.name}" was sent and its answer was lost. This may store it twice.'
+            asked = QuestionScreen("Send it again?", question, "Send it", "Leave it")
+            if not await self.app.push_screen_wait(asked):
+                return
+        await self._attempt([view], self.backend.retry, "Queued again")
 
     @work
     async def action_retry_all(self) -> None:

@@ -12,7 +12,7 @@ from kbtui.state.views import DocumentView
 from kbtui.tui.columns import Columns
 from kbtui.tui.glyphs import Glyphs
 from kbtui.tui.roles import Roles
-from kbtui.tui.text import bar, duration, file_size, fit
+from kbtui.tui.text import bar, duration, file_size, fit, took
 
 
 def header_row(columns: Columns, base: Style, roles: Roles) -> list[Segment]:
@@ -82,7 +82,8 @@ def document_row(
     else:
         row += _progress(view, columns, base, roles, glyphs)
     if columns.elapsed:
-        clock = fit(duration(view.elapsed(now)), columns.elapsed, right=True, ellipsis=more)
+        elapsed = (took if ended else duration)(view.elapsed(now))
+        clock = fit(elapsed, columns.elapsed, right=True, ellipsis=more)
         row += [gap, Segment(clock, base + (roles.muted if ended else roles.text))]
     if columns.size:
         size = fit(file_size(view.size), columns.size, right=True, ellipsis=more)

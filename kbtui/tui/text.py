@@ -27,6 +27,13 @@ def duration(seconds: float | None) -> str:
     return f"{minute}:{second:02}"
 
 
+def took(seconds: float | None) -> str:
+    """How long something that is over took: "45 ms", "0.3 s"; from ten seconds on a clock."""
+    if seconds is None or seconds >= 10:
+        return duration(seconds)
+    return f"{max(0.0, seconds):.1f} s" if seconds >= 0.1 else latency(max(0.0, seconds))
+
+
 def file_size(size: int) -> str:
     """Bytes as people read them, with powers of 1000; empty for an unknown (zero) size."""
     if size <= 0:

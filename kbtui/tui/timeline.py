@@ -13,7 +13,7 @@ from kbtui.state.views import DocumentView, StageSpan
 from kbtui.tui.glyphs import Glyphs, Look
 from kbtui.tui.lines import Line, TextPane
 from kbtui.tui.roles import Roles
-from kbtui.tui.text import duration, file_size, fit, wrap
+from kbtui.tui.text import duration, file_size, fit, took, wrap
 
 ROOMY = 12
 """In a pane of fewer lines the path and the ended stages' messages would push stages out."""
@@ -65,7 +65,8 @@ def _head(
 ) -> list[Line]:
     look = glyphs.job(view.state)
     state = f"{look.glyph} {look.word}"
-    facts = [duration(view.elapsed(now)), file_size(view.size), view.domain or ""]
+    clock = took if view.finished_at is not None else duration
+    facts = [clock(view.elapsed(now)), file_size(view.size), view.domain or ""]
     if view.attempt > 1:
         facts.append(f"attempt {view.attempt}")
     detail = "".join(f" {glyphs.dot} {fact}" for fact in facts if fact)
@@ -106,7 +107,7 @@ def _span(
     *,
     roomy: bool,
 ) -> list[Line]:
-    clock = duration((span.ended or now) - span.started)
+    clock = duration(now - span.started) if span.ended is None else took(span.ended - span.started)
     title = f"{span.stage:g}".ljust(4) + span.title
     amount = ""
     if span.current is not None:
