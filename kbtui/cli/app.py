@@ -7,8 +7,9 @@ import asyncio
 import sys
 from dataclasses import replace
 
-from kbtui.cli.common import policy_from, report, set_up_logging, settings_from
+from kbtui.cli.common import policy_from, report, settings_from
 from kbtui.cli.exits import CommandError, Exit
+from kbtui.cli.logs import set_up_logging
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -23,8 +24,12 @@ def run(arguments: argparse.Namespace) -> int:
         settings = replace(
             settings_from(arguments), domain=arguments.domain, policy=policy_from(arguments)
         )
-        # The terminal is the app's: a log goes to a file or nowhere.
-        set_up_logging(verbose=False, log_file=arguments.log_file)
+        set_up_logging(
+            verbose=arguments.verbose,
+            log_file=arguments.log_file,
+            folder=settings.paths.log,
+            stderr=False,
+        )
     except CommandError as error:
         return report(error)
     from kbtui.client.engine import Engine

@@ -1,27 +1,22 @@
-"""What the commands share: settings from arguments, logging, one way to report an error."""
+"""What the commands share: settings from arguments, one way to report an error."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import sys
 from collections.abc import Coroutine
 from dataclasses import replace
-from logging.handlers import RotatingFileHandler
-from pathlib import Path
 from typing import Any
 
 from kbtui.cli.exits import SIGNAL_BASE, CommandError, Exit
+from kbtui.cli.redaction import keep_secret, redact
 from kbtui.client.settings import DEFAULT_PORT, Settings, SettingsError, endpoint_from, url_of
 from kbtui.ingest.policy import QueuePolicy
 from kbtui.paths import default_paths
 from kbtui.state.text import plain
-
-LOG_BYTES = 5_000_000
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 def settings_from(arguments: argparse.Namespace) -> Settings:
@@ -62,32 +57,13 @@ def token_from(variable: str | None) -> str | None:
     token = os.environ.get(variable)
     if not token:
         raise CommandError(Exit.USAGE, f"the variable {variable} (--token-env) is not set")
+    keep_secret(token)
     return token
-
-
-def set_up_logging(*, verbose: bool, log_file: Path | None) -> None:
-    """Send kbtui's log to stderr with `verbose`, and to a rotating file where one is named."""
-    logger = logging.getLogger("kbtui")
-    logger.propagate = False
-    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
-    handlers: list[logging.Handler] = []
-    if verbose:
-        handlers.append(logging.StreamHandler(sys.stderr))
-    if log_file is not None:
-        try:
-            handlers.append(RotatingFileHandler(log_file, maxBytes=LOG_BYTES, backupCount=3))
-        except OSError as error:
-            raise CommandError(
-                Exit.USAGE, f"cannot write the log file {log_file}: {error.strerror}"
-            ) from None
-    for handler in handlers or [logging.NullHandler()]:
-        handler.setFormatter(logging.Formatter(LOG_FORMAT))
-        logger.addHandler(handler)
 
 
 def report(error: CommandError) -> int:
     """Print the sentence on stderr; returns the exit code."""
-    print(f"kbtui: {plain(str(error))}", file=sys.stderr)
+    print(f"kbtui: {plain(redact(str(error)))}", file=sys.stderr)
     return int(error.exit_code)
 
 

@@ -9,8 +9,9 @@ import time
 from collections import Counter
 from dataclasses import replace
 
-from kbtui.cli.common import policy_from, report, run_async, set_up_logging, settings_from
+from kbtui.cli.common import policy_from, report, run_async, settings_from
 from kbtui.cli.exits import CommandError, Exit, exit_for
+from kbtui.cli.logs import set_up_logging
 from kbtui.cli.reporters import JsonReporter, Reporter, TextReporter
 from kbtui.client.engine import Engine
 from kbtui.client.settings import Settings
@@ -29,7 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
         settings = replace(
             settings_from(arguments), domain=arguments.domain, policy=policy_from(arguments)
         )
-        set_up_logging(verbose=arguments.verbose, log_file=arguments.log_file)
+        set_up_logging(
+            verbose=arguments.verbose, log_file=arguments.log_file, folder=settings.paths.log
+        )
         return run_async(_ingest(arguments, settings))
     except CommandError as error:
         return report(error)
@@ -75,14 +78,13 @@ class Ingestion:
     async def run(self, found: Discovery, *, name: str | None, ask: bool) -> int:
         """Ingest what was found and report on it. Raises CommandError or JournalError."""
         began = time.monotonic()
+        for refusal in found.refusals:
+            state = JobState.FAILED if refusal.named else JobState.SKIPPED
+            self._refused[state] += 1
+            self._reporter.refused(refusal.path, state, refusal.reason)
         try:
             if found.files:
                 await self._connect()
-            for refusal in found.refusals:
-                state = JobState.FAILED if refusal.named else JobState.SKIPPED
-                self._refused[state] += 1
-                self._reporter.refused(refusal.path, state, refusal.reason)
-            if found.files:
                 await self._engine.add_files(found, name=name)
                 await self._finish()
                 if ask:
@@ -90,8 +92,9 @@ class Ingestion:
         finally:
             await self._engine.aclose()
             self._note_leftovers()
-        states = Counter(job.state for job in self._jobs.values()) + self._refused
-        self._reporter.summary(states, time.monotonic() - began)
+            # However it ends, the summary is the last thing that is told.
+            states = Counter(job.state for job in self._jobs.values()) + self._refused
+            self._reporter.summary(states, time.monotonic() - began)
         timed_out = sum(job.timed_out for job in self._jobs.values())
         return int(exit_for(states, timed_out))
 

@@ -8,8 +8,9 @@ import sys
 import textwrap
 from typing import Any, Final
 
-from kbtui.cli.common import report, run_async, set_up_logging, settings_from
+from kbtui.cli.common import report, run_async, settings_from
 from kbtui.cli.exits import CommandError, Exit
+from kbtui.cli.logs import set_up_logging
 from kbtui.client.engine import CallFailed, Engine
 from kbtui.client.settings import Settings
 from kbtui.connection import ConnectTimeout, FatalConnectError, KbtuiConnectionError, RequestTimeout

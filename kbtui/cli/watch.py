@@ -9,8 +9,9 @@ import time
 from dataclasses import replace
 
 from kbtui.cli.app import check_terminal
-from kbtui.cli.common import policy_from, report, run_async, set_up_logging, settings_from
+from kbtui.cli.common import policy_from, report, run_async, settings_from
 from kbtui.cli.exits import CommandError, Exit
+from kbtui.cli.logs import set_up_logging
 from kbtui.cli.reporters import JsonReporter, Reporter, TextReporter
 from kbtui.client.engine import Engine
 from kbtui.client.settings import Settings
@@ -30,15 +31,24 @@ def run(arguments: argparse.Namespace) -> int:
             settings_from(arguments), domain=arguments.domain, policy=policy_from(arguments)
         )
         if arguments.headless:
-            set_up_logging(verbose=arguments.verbose, log_file=arguments.log_file)
+            _log(arguments, settings, stderr=True)
             return run_async(_serve(arguments, settings))
         if arguments.json:
             raise CommandError(Exit.USAGE, "--json goes with --headless")
         check_terminal(instead="kbtui watch --headless")
-        set_up_logging(verbose=False, log_file=arguments.log_file)
+        _log(arguments, settings, stderr=False)
         return asyncio.run(_show(arguments, settings))
     except CommandError as error:
         return report(error)
+
+
+def _log(arguments: argparse.Namespace, settings: Settings, *, stderr: bool) -> None:
+    set_up_logging(
+        verbose=arguments.verbose,
+        log_file=arguments.log_file,
+        folder=settings.paths.log,
+        stderr=stderr,
+    )
 
 
 async def _show(arguments: argparse.Namespace, settings: Settings) -> int:
