@@ -101,9 +101,9 @@ async def main_pictures(home: Path, folder: Path) -> None:
         await at.take("reconnecting")
         await at.until(lambda: at.engine.unfinished == 0)
         await at.take("done")
-        await at.press("a", *str(DATA))
+        await at.press("a", *"documents/")
         await at.take("add")
-        await at.press("escape", "s", *"how do bees survive the winter", "enter")
+        await at.press("escape", "escape", "s", *"how do bees survive the winter", "enter")
         await at.pilot.pause(1.0)
         await at.take("search")
         await at.press("escape", "escape", "question_mark")
@@ -126,6 +126,7 @@ async def main() -> None:
     TARGET.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="kbtui-") as temporary:
         base = Path(temporary)
+        os.chdir(base)
         folder = documents(base / "documents")
         with own_home(base / "main") as home:
             os.environ["KBTUI_HOME"] = str(home)

@@ -82,7 +82,9 @@ class EmbeddedServer:
         log_path = self._paths.log / SERVER_LOG
         mode = "wb" if log_path.exists() and log_path.stat().st_size > MAX_LOG_BYTES else "ab"
         command = [
-            *(sys.executable, "-m", "kbtui", "serve", "--private", "--port", "0", "--root", "/"),
+            # -P: no module is taken from the folder that kbtui happens to be called in.
+            *(sys.executable, "-P", "-m", "kbtui", "serve"),
+            *("--private", "--port", "0", "--root", "/"),
             *("--data", str(self._paths.data), "--idle-exit", str(IDLE_EXIT_SECONDS)),
         ]
         with log_path.open(mode) as log_file:
@@ -92,6 +94,7 @@ class EmbeddedServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,
                 stderr=subprocess.STDOUT,
+                cwd=self._paths.data,
                 start_new_session=True,
             )
         log.info("started the embedded server, process %d", process.pid)

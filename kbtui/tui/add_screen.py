@@ -46,7 +46,7 @@ class AddScreen(ModalScreen[int]):
             dialog.border_subtitle = "tab completes  enter adds"
             for field, hint in (
                 ("Path", "a file, or a folder for all its documents"),
-                ("Domain", "optional: guessed by the server"),
+                ("Domain", "optional"),
                 ("Name", "optional: for a single file"),
             ):
                 with Horizontal(classes="field"):

@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -179,9 +180,26 @@ def test_no_server_is_exit_3(home: Path, documents: Path) -> None:
     path = documents / "tea.md"
     refused = run_kbtui("ingest", path, "--server", "http://", home=home)
     assert refused.returncode == 2
-    missing = run_kbtui("ingest", path, "--server", "ws://no-such-host.invalid/ws", home=home)
+    url = "ws://no-such-host.invalid/ws"
+    missing = run_kbtui("ingest", path, "--server", url, "--json", home=home)
     assert missing.returncode == 3
     assert "no-such-host.invalid" in missing.stderr
+    assert events(missing.stdout)[-1]["event"] == "summary"
+
+
+def test_nothing_is_imported_from_the_current_folder(
+    home: Path, tmp_path: Path, documents: Path
+) -> None:
+    trap = tmp_path / "trap"
+    trap.mkdir()
+    for name in ("numpy", "kbtui", "docx", "msgspec"):
+        (trap / f"{name}.py").write_text("raise SystemExit('imported from the current folder')")
+    kbtui = Path(sys.executable).with_name("kbtui")
+    done = subprocess.run(
+        [kbtui, "ingest", documents], env=environment(home), cwd=trap, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_signal_ends_it_and_the_same_command_continues(home: Path, tmp_path: Path) -> None:
@@ -194,8 +212,9 @@ def test_a_signal_ends_it_and_the_same_command_continues(home: Path, tmp_path: P
         if '"completed"' in line:
             break
     running.send_signal(signal.SIGTERM)
-    assert running.wait(timeout=20) == 128 + signal.SIGTERM
-    running.communicate()
+    rest, _ = running.communicate(timeout=20)
+    assert running.returncode == 128 + signal.SIGTERM
+    assert events(rest)[-1]["event"] == "summary"
     again = run_kbtui("ingest", folder, "--json", home=home, timeout=120)
     assert again.returncode == 0, again.stderr
     summary = events(again.stdout)[-1]
