@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,11 @@ class Paths:
     log: Path
 
     def make(self) -> None:
-        """Create the folders, readable by their owner only."""
-        for folder in (self.data, self.state, self.log):
+        """Create the folders, readable by their owner only; without `log` kbtui works as well."""
+        for folder in (self.data, self.state):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):
+            self.log.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def default_paths() -> Paths:

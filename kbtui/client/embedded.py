@@ -7,6 +7,7 @@ import fcntl
 import http.client
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -79,7 +80,10 @@ class EmbeddedServer:
         return announcement if _healthy(announcement.url) else None
 
     def _start(self, given_up: threading.Event) -> Announcement:
-        log_path = self._paths.log / SERVER_LOG
+        log_folder = self._paths.log
+        if not os.access(log_folder, os.W_OK | os.X_OK):
+            log_folder = self._paths.data
+        log_path = log_folder / SERVER_LOG
         mode = "wb" if log_path.exists() and log_path.stat().st_size > MAX_LOG_BYTES else "ab"
         command = [
             # -P: no module is taken from the folder that kbtui happens to be called in.

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from kbtui.client.embedded import EmbeddedServer
+from kbtui.client.eventlog import EventLog
 from kbtui.client.settings import Settings
 from kbtui.client.watching import FolderWatch, Tell
 from kbtui.connection import ConnectionService
@@ -65,6 +66,8 @@ class Engine:
         self.service = ConnectionService(
             settings.endpoint or EmbeddedServer(settings.paths), timeouts=settings.timeouts
         )
+        self._event_log = EventLog()
+        self.service.subscribe(self._event_log.connection)
         self.service.subscribe(self.store.apply)
         self._journal: Journal | None = None
         self._queue: IngestQueue | None = None
@@ -91,6 +94,7 @@ class Engine:
         self._queue = IngestQueue(
             self.service, self._journal, self.settings.server_key, self.settings.policy
         )
+        self._queue.subscribe(self._event_log.ingest)
         self._queue.subscribe(self.store.apply)
         self._queue.start()
         if self._adopt_all:
