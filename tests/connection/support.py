@@ -169,55 +169,6 @@ async def mute_websocket() -> AsyncIterator[str]:
         await asyncio.sleep(0)
 
 
-class Tunnel:
-    """A TCP forwarder to 127.0.0.1:`port` that can swallow bytes in either direction."""
-
-    def __init__(self, port: int) -> None:
-        self.swallow_up = False
-        self.swallow_down = False
-        self._port = port
-        self._writers: list[asyncio.StreamWriter] = []
-        self._server: asyncio.Server | None = None
-
-    @property
-    def url(self) -> str:
-        assert self._server is not None
-        return f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/ws"
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._forward, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for writer in self._writers:
-            writer.transport.abort()
-        await self._server.wait_closed()
-        await asyncio.sleep(0)
-
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        self._writers += [writer, up_writer]
-
-        async def copy(
-            source: asyncio.StreamReader, sink: asyncio.StreamWriter, swallow: Callable[[], bool]
-        ) -> None:
-            gone = False  # bytes lost in the middle of a stream do not happen: it stays lost
-            with contextlib.suppress(ConnectionError):
-                while data := await source.read(65536):
-                    gone = gone or swallow()
-                    if not gone:
-                        sink.write(data)
-                        await sink.drain()
-            sink.close()
-
-        await asyncio.gather(
-            copy(reader, up_writer, lambda: self.swallow_up),
-            copy(up_reader, writer, lambda: self.swallow_down),
-        )
-
-
 class Record:
     """The events of a service, each transition checked, with waiting for what is to come."""
 

@@ -19,7 +19,9 @@ from kbtui.connection import (
     RequestTimeout,
     ServiceClosed,
 )
-from tests.connection.support import Peer, Tunnel, answer, service_for
+from tests.chaos.proxy import ChaosProxy
+from tests.chaos.toxics import Timeout
+from tests.connection.support import Peer, answer, service_for
 
 SEEDS = 40
 STEPS = 60
@@ -28,10 +30,10 @@ STEPS = 60
 class Life:
     """One seed: a peer that misbehaves, callers that come and go."""
 
-    def __init__(self, seed, peer, tunnel, service):
+    def __init__(self, seed, peer, proxy, service):
         self.random = random.Random(seed)
         self.peer = peer
-        self.tunnel = tunnel
+        self.proxy = proxy
         self.service = service
         self.tasks = {}
         self.sent = set()
@@ -68,10 +70,9 @@ class Life:
         elif chance < 0.65 and self.peer.connections:
             self.peer.connections[-1].transport.abort()
         elif chance < 0.68:
-            direction = self.random.choice(["swallow_up", "swallow_down"])
-            setattr(self.tunnel, direction, True)
+            self.random.choice([self.proxy.up, self.proxy.down]).set(Timeout())
             await asyncio.sleep(self.random.choice([1, 50, 200]))
-            setattr(self.tunnel, direction, False)
+            self.proxy.toxic_free()
         elif chance < 0.72:
             self.service.reconnect_now()
         elif chance < 0.82:
@@ -109,10 +110,10 @@ def check(life, name, result, received):
 async def test_a_random_life(seed, native):
     async with (
         Peer(native=native) as peer,
-        Tunnel(peer.port) as tunnel,
-        service_for(tunnel.url) as (service, record),
+        ChaosProxy(peer.port) as proxy,
+        service_for(proxy.url) as (service, record),
     ):
-        life = Life(seed, peer, tunnel, service)
+        life = Life(seed, peer, proxy, service)
         service.start()
         for number in range(STEPS):
             await life.step(number)

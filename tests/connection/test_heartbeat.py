@@ -15,12 +15,14 @@ from kbtui.connection import (
 )
 from kbtui.connection.heartbeat import Heartbeat
 from kbtui.connection.transport import LinkClosed
-from tests.connection.support import Tunnel, answer, service_for
+from tests.chaos.proxy import ChaosProxy
+from tests.chaos.toxics import Timeout
+from tests.connection.support import answer, service_for
 
 S = ConnectionState
 
 
-@pytest.mark.parametrize("direction", ["swallow_up", "swallow_down"])
+@pytest.mark.parametrize("direction", ["up", "down"])
 async def test_half_open_is_found_within_110_seconds(peer, direction):
     async def slow(connection, call):
         await asyncio.sleep(3000)
@@ -28,17 +30,17 @@ async def test_half_open_is_found_within_110_seconds(peer, direction):
 
     peer.on_call = slow
     loop = asyncio.get_running_loop()
-    async with Tunnel(peer.port) as tunnel, service_for(tunnel.url) as (service, record):
+    async with ChaosProxy(peer.port) as proxy, service_for(proxy.url) as (service, record):
         await service.connect()
         waiting = asyncio.create_task(service.request("a", {}))
         await asyncio.sleep(1)
-        setattr(tunnel, direction, True)
+        getattr(proxy, direction).set(Timeout())
         gone = loop.time()
         with pytest.raises(ConnectionLost, match="answered no ping for 90 s"):
             await waiting
         assert loop.time() - gone <= 110.1
         assert service.state is S.RECONNECTING
-        setattr(tunnel, direction, False)
+        proxy.toxic_free()
         await record.until_state(S.CONNECTED)
 
 
@@ -52,13 +54,13 @@ async def test_an_idle_hour_is_a_ping_every_20_seconds(peer):
 
 async def test_reconnect_now_probes_a_doubtful_link(peer):
     loop = asyncio.get_running_loop()
-    async with Tunnel(peer.port) as tunnel, service_for(tunnel.url) as (service, record):
+    async with ChaosProxy(peer.port) as proxy, service_for(proxy.url) as (service, record):
         await service.connect()
         await asyncio.sleep(7)
         service.reconnect_now()
         await asyncio.sleep(7)
         assert service.epoch == 1
-        tunnel.swallow_down = True
+        proxy.down.set(Timeout())
         before = loop.time()
         service.reconnect_now()
         await record.until_state(S.RECONNECTING)
