@@ -207,7 +207,7 @@ class Store:
             for open_span in view.spans:
                 if open_span.ended is None and open_span.stage < stage:
                     open_span.ended = now
-            title = plain((progress.label or "").replace("_", " ")) or stage_title(stage)
+            title = _title(stage, progress, message)
             span = StageSpan(stage=stage, title=title, started=now)
             view.spans.append(span)
             view.spans.sort(key=lambda item: item.stage)
@@ -230,6 +230,18 @@ class Store:
             if span.ended is None:
                 span.ended = view.finished_at or self._now()
                 span.failed = failed
+
+
+def _title(stage: float, progress: Progress, message: str) -> str:
+    """What to call a stage: KBV2's versions mean different things by one number.
+
+    So where a server that is not native names or announces the stage itself, that is shown.
+    """
+    if progress.label:
+        return plain(progress.label.replace("_", " "))
+    if progress.request_id is None and progress.status == "started" and message:
+        return message
+    return stage_title(stage)
 
 
 def _extraction_text(entry: ExtractionLog) -> str:

@@ -172,3 +172,16 @@ def test_the_log_is_bounded_and_counts_what_it_drops() -> None:
     assert log.line(1) is None
     assert log.line(5) is None
     assert [log.line(n).text for n in range(2, 5)] == ["2", "3", "4"]  # type: ignore[union-attr]
+
+
+def test_a_kbv2_servers_own_words_name_its_stages() -> None:
+    store = started(Clock())
+    said = Progress(stage=4, status="started", message="Embedding chunks and entities")
+    store.apply(JobProgressed("j", said, Attribution.INFERRED))
+    store.apply(
+        JobProgressed("j", Progress(5, "", "", label="entity_complete"), Attribution.INFERRED)
+    )
+    native = Progress(stage=6, status="started", message="connecting", request_id="r")
+    store.apply(JobProgressed("j", native, Attribution.EXACT))
+    titles = [span.title for span in store.documents["j"].spans]
+    assert titles == ["Embedding chunks and entities", "entity complete", "build graph"]
