@@ -222,8 +222,8 @@ def test_processes_share_a_file(tmp_path: Path, most_bytes: int, count: int) -> 
         assert len(entries) == 4 * count
     else:
         assert [file.name for file in files] == ["shared.log", "shared.log.1", "shared.log.2"]
-        # Whoever finds another process renaming writes past the limit once.
-        assert all(file.stat().st_size < most_bytes + 4 * 600 for file in files)
+        # Whoever finds another process renaming does not wait but writes past the limit.
+        assert files[1].stat().st_size > most_bytes - 1_000
     for number in range(4):
         mine = [entry["number"] for entry in entries if entry["writer"] == str(number)]
         assert len(mine) == len(set(mine))
