@@ -12,36 +12,73 @@ SEARCH_ENTITIES: Final = "kbv2/search_entities"
 DOCUMENT_STATUS: Final = "kbv2/get_document_status"
 TEXT_TO_SQL: Final = "kbv2/query_text_to_sql"
 DEDUPLICATE: Final = "kbv2/deduplicate_entities"
+CANCEL: Final = "kbtui/cancel"
+"""Native servers only, as is whatever else begins with `kbtui/`."""
+
+CANCELLED: Final = "cancelled"
+"""The `status` of an ingestion that was cancelled: nothing of the document is stored."""
 
 T = TypeVar("T")
 
 
 class IngestParams(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What `kbv2/ingest_document` takes; the last four are understood by native servers only.
+    """What `kbv2/ingest_document` takes; native servers alone understand what follows `domain`.
 
-    `file_path` is a path on the server. The same `idempotency_key` again attaches to the running
-    ingestion or replays its result. `on_duplicate` "skip" answers a content that is stored
+    `file_path` is a path on the server. `on_duplicate` "skip" answers a content that is stored
     already with status "duplicate"; without it every call makes a document, as KBV2 does.
+
+    The same `idempotency_key` again attaches to the running ingestion, or replays the outcome of
+    one that has ended: a stored document always, a failure or a cancellation for some minutes.
+    `attempt` tells an answer that was lost from a wish to try again: a key whose last attempt
+    failed or was cancelled is run again by a higher `attempt` only. A key belongs to one domain
+    and one `sha256`; with others it is refused.
+
+    Before the answer, the ingestion's reports are replayed: all that are kept, or, where
+    `document_id` is the ingestion's own, those after `from_sequence` (reports of another run, on
+    a server that has been restarted, say nothing of this one).
     """
 
     file_path: str
     document_name: str | None = None
     domain: str | None = None
     idempotency_key: str | None = None
+    attempt: int = 1
     sha256: str | None = None
     on_duplicate: str | None = None
+    document_id: str | None = None
+    from_sequence: int | None = None
 
 
 class IngestResult(msgspec.Struct, frozen=True):
-    """What a finished ingestion returns. `status` is "completed", or "duplicate" where a native
-    server holds the same content already (`document_id` and `document_name` are then that
-    document's). `duration` is in seconds."""
+    """What a finished ingestion returns. `status` is "completed", or from a native server
+    "duplicate" where it holds the same content already (`document_id` and `document_name` are
+    then that document's) or "cancelled". `duration` is in seconds."""
 
     document_id: str
     document_name: str = ""
     status: str = "completed"
     domain: str | None = None
     duration: float | None = None
+
+
+class CancelParams(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What `kbtui/cancel` takes: one of the two names of an ingestion.
+
+    With a key, `attempt` is cancelled also where its request is still on its way.
+    """
+
+    idempotency_key: str | None = None
+    document_id: str | None = None
+    attempt: int = 1
+
+
+class CancelResult(msgspec.Struct, frozen=True):
+    """What has become of an ingestion that was to be cancelled: "cancelled" (nothing is stored),
+    or, where it had ended before, "completed", "duplicate" or "failed"; "not_found" where the
+    server knows no such document."""
+
+    status: str
+    document_id: str | None = None
 
 
 class SearchParams(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kbtui.protocol import methods
-from kbtui.protocol.methods import IngestParams, SearchParams, shaped
+from kbtui.protocol.methods import CancelParams, IngestParams, IngestResult, SearchParams, shaped
+from kbtui.protocol.stages import fraction_done
 from kbtui.server.errors import IngestError, KnowledgeBaseError
-from kbtui.server.jobs import Ingestions, Listener
+from kbtui.server.ingestion import IngestCancelled, Listener
+from kbtui.server.jobs import Ingestions
 from kbtui.server.knowledge_base import KnowledgeBase
 
 MAX_HITS = 1_000
@@ -34,6 +36,7 @@ class Calls:
             methods.DOCUMENT_STATUS: self._document_status,
             methods.TEXT_TO_SQL: self._text_to_sql,
             methods.DEDUPLICATE: self._deduplicate,
+            methods.CANCEL: self._cancel,
         }
 
     async def call(self, method: str, params: dict[str, Any], listener: Listener) -> Any:
@@ -47,7 +50,20 @@ class Calls:
             raise CallError(str(error)) from None
 
     async def _ingest(self, params: dict[str, Any], listener: Listener) -> Any:
-        return await self._ingestions.ingest(shaped(IngestParams, params), listener)
+        request = shaped(IngestParams, params)
+        try:
+            return await self._ingestions.ingest(request, listener)
+        except IngestCancelled:
+            # A KBV2 client takes every result for a success; it has no keys, and gets an error.
+            if request.idempotency_key is None:
+                raise
+            return IngestResult("", request.document_name or "", methods.CANCELLED, request.domain)
+
+    async def _cancel(self, params: dict[str, Any], _: Listener) -> Any:
+        request = shaped(CancelParams, params)
+        if (request.idempotency_key is None) == (request.document_id is None):
+            raise CallError("give either an idempotency_key or a document_id")
+        return await self._ingestions.cancel(request)
 
     async def _search_chunks(self, params: dict[str, Any], _: Listener) -> Any:
         query = _checked(shaped(SearchParams, params))
@@ -98,10 +114,20 @@ class Calls:
         document_id = params.get("document_id")
         if not isinstance(document_id, str):
             raise CallError("document_id is missing")
-        running = self._ingestions.running(document_id)
-        if running is not None:
-            progress = (running.stage or 0) / 10
-            return {"document_id": document_id, "status": "processing", "progress": progress}
+        known = self._ingestions.of_document(document_id)
+        if known is not None and known.status != "duplicate":
+            report = known.history.newest
+            progress = 0.0
+            if known.status == "completed":
+                progress = 1.0
+            elif report is not None and known.status == "running":
+                progress = fraction_done(
+                    report.stage or 0, report.status, report.current, report.total
+                )
+            status = {"document_id": document_id, "status": known.status, "progress": progress}
+            if known.status == "failed" and report is not None:
+                status["error"] = report.error or ""
+            return status
         stored = await self._kb.document(document_id)
         if stored is None:
             return {"document_id": document_id, "status": "not_found", "progress": 0}

@@ -6,97 +6,44 @@ import asyncio
 import logging
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from kbtui.protocol.messages import Progress
-from kbtui.protocol.methods import IngestParams, IngestResult
-from kbtui.protocol.stages import LAST_STAGE
+from kbtui.protocol.methods import (
+    CANCELLED,
+    CancelParams,
+    CancelResult,
+    IngestParams,
+    IngestResult,
+)
 from kbtui.server.errors import IngestError
 from kbtui.server.files import FileDigest, digest, readable_path
+from kbtui.server.ingestion import (
+    IngestCancelled,
+    Ingestion,
+    Listener,
+    check_fingerprint,
+)
 from kbtui.server.knowledge_base import KnowledgeBase
-from kbtui.server.records import Source, StageReport, StoredDocument
+from kbtui.server.records import Source, StoredDocument
+from kbtui.server.register import Register
 
 log = logging.getLogger(__name__)
 
-Listener = Callable[[Progress], None]
-
-KEPT_REPORTS: Final = 200
-"""Reports kept of a running document for a client that attaches later: its stages are about 20
-reports, the rest are counts within a stage, of which the newest matter."""
-
 CONCURRENT: Final = 3
 """Documents worked on at once: one is parsed while two embed (two embedding threads)."""
-
-
-@dataclass(slots=True, eq=False)
-class Ingestion:
-    """One running document: who listens, and what has been reported so far."""
-
-    document_id: str
-    started: float = field(default_factory=time.monotonic)
-    listeners: set[Listener] = field(default_factory=set)
-    reports: deque[Progress] = field(default_factory=lambda: deque(maxlen=KEPT_REPORTS))
-    sequence: int = 0
-    task: asyncio.Task[IngestResult] | None = None
-
-    def publish(self, progress: Progress) -> None:
-        """Number a report, keep it, and hand it to everyone who listens."""
-        self.sequence += 1
-        numbered = msgspec.structs.replace(
-            progress, document_id=self.document_id, sequence=self.sequence
-        )
-        self.reports.append(numbered)
-        for listener in tuple(self.listeners):
-            listener(numbered)
-
-    def stage(self, report: StageReport) -> None:
-        """Publish what the pipeline says of a stage; the first one carries the time, as KBV2's."""
-        first = self.sequence == 0
-        self.publish(
-            Progress(
-                stage=report.stage,
-                status=report.status,
-                message=report.message,
-                total_stages=LAST_STAGE,
-                timestamp=time.time() if first else None,
-                duration=0.0 if first else None,
-                current=report.current,
-                total=report.total,
-            )
-        )
-
-    def end(self, error: str | None) -> float:
-        """Publish the last report and return the duration in seconds."""
-        duration = time.monotonic() - self.started
-        done = f"Document ingestion completed successfully in {duration:.2f}s"
-        self.publish(
-            Progress(
-                stage=LAST_STAGE,
-                status="failed" if error else "completed",
-                message=f"Document ingestion failed after {duration:.2f}s: {error}"
-                if error
-                else done,
-                error=error,
-                timestamp=time.time(),
-                duration=duration,
-            )
-        )
-        return duration
 
 
 class Ingestions:
     """Runs ingestions to their end whatever happens to the connections.
 
     A second request with the same idempotency key listens to the first one's run, or gets its
-    stored result; one with the same content and `on_duplicate` "skip" waits for the first and is
-    answered "duplicate". `on_end` is called whenever an ingestion has ended.
+    outcome (`IngestParams` says which); one with the same content and `on_duplicate` "skip" waits
+    for the first and is answered "duplicate". `on_end` is called whenever an ingestion has ended.
     """
 
     def __init__(
@@ -105,99 +52,155 @@ class Ingestions:
         roots: Sequence[Path],
         *,
         on_end: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kb = knowledge_base
         self._on_end = on_end
         self._roots = tuple(Path(root).resolve() for root in roots)
         self._slots = asyncio.Semaphore(CONCURRENT)
-        self._running: dict[str, Ingestion] = {}
-        self._by_key: dict[str, Ingestion] = {}
+        self._register = Register(clock)
         self._by_content: dict[tuple[str | None, str], Ingestion] = {}
 
     @property
     def active(self) -> int:
         """How many documents are being worked on or wait for their turn."""
-        return len(self._running)
+        return len(self._register.running)
 
-    def running(self, document_id: str) -> Progress | None:
-        """The newest report of a document that is running; None where it is not."""
-        ingestion = self._running.get(document_id)
-        return ingestion.reports[-1] if ingestion and ingestion.reports else None
+    def of_document(self, document_id: str) -> Ingestion | None:
+        """The ingestion of a document that is running or has just ended."""
+        return self._register.of_document(document_id)
 
     async def ingest(self, params: IngestParams, listener: Listener) -> IngestResult:
         """Ingest a document, or join the ingestion that its key names; see the class.
 
         Cancelling the caller leaves the ingestion running. Raises IngestError with one sentence.
         """
-        ingestion = self._by_key.get(params.idempotency_key) if params.idempotency_key else None
+        ingestion = self._register.answering(params)
+        if ingestion is None and params.idempotency_key is not None:
+            stored = await self._kb.find_by_key(params.idempotency_key)
+            if stored is not None:
+                check_fingerprint(params, stored.domain, stored.sha256)
+                return _result(stored, "completed")
+            ingestion = self._register.answering(params)  # begun or cancelled while we looked
         if ingestion is None:
             ingestion = self._begin(params)
-        else:
-            for report in tuple(ingestion.reports):
-                listener(report)
-        ingestion.listeners.add(listener)
-        assert ingestion.task is not None
+        ingestion.attach(listener, params)
         try:
-            return await asyncio.shield(ingestion.task)
+            return await asyncio.shield(ingestion.outcome)
         finally:
             ingestion.listeners.discard(listener)
 
+    async def cancel(self, params: CancelParams) -> CancelResult:
+        """End an ingestion and leave nothing of it, unless it has ended or is being stored."""
+        key, document_id = params.idempotency_key, params.document_id or ""
+        ingestion = self._named(params)
+        if ingestion is None:
+            if key is None:
+                stored = await self._kb.document(document_id)
+            else:
+                stored = await self._kb.find_by_key(key)
+            if stored is not None:
+                return CancelResult("completed", stored.document_id)
+            ingestion = self._named(params)  # its request may have come while we looked
+        if ingestion is None:
+            if key is None:
+                return CancelResult("not_found")
+            ingestion = self._cancel_beforehand(key, params.attempt)
+        if ingestion.status == "running":
+            await ingestion.entered.wait()  # a task that never ran could not tidy up
+            if not ingestion.cancelling:
+                ingestion.cancelling = True
+                ingestion.outcome.cancel()
+            await asyncio.wait({ingestion.outcome})
+        return CancelResult(ingestion.status, ingestion.document_id)
+
     async def aclose(self) -> None:
         """Stop every ingestion; what was not stored by then leaves no trace."""
-        tasks = [ingestion.task for ingestion in self._running.values() if ingestion.task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        outcomes = [ingestion.outcome for ingestion in self._register.running.values()]
+        for outcome in outcomes:
+            outcome.cancel()
+        await asyncio.gather(*outcomes, return_exceptions=True)
+
+    def _named(self, params: CancelParams) -> Ingestion | None:
+        if params.idempotency_key is not None:
+            return self._register.of_key(params.idempotency_key, params.attempt)
+        return self.of_document(params.document_id or "")
+
+    def _cancel_beforehand(self, key: str, attempt: int) -> Ingestion:
+        """Note as cancelled what is not known: its request may be on its way to us, over a
+        connection that is lost by now, and is to change nothing any more."""
+        ingestion = Ingestion(
+            str(uuid.uuid4()), attempt=attempt, key=key, status="cancelled", anything_fits=True
+        )
+        ingestion.outcome = asyncio.get_running_loop().create_future()
+        ingestion.outcome.set_exception(IngestCancelled())
+        _retrieve(ingestion.outcome)
+        self._register.add(ingestion)
+        self._register.note_end(ingestion)
+        return ingestion
 
     def _begin(self, params: IngestParams) -> Ingestion:
-        ingestion = Ingestion(document_id=str(uuid.uuid4()))
-        self._running[ingestion.document_id] = ingestion
-        if params.idempotency_key:
-            self._by_key[params.idempotency_key] = ingestion
-        ingestion.task = asyncio.create_task(
+        ingestion = Ingestion(
+            document_id=str(uuid.uuid4()),
+            domain=params.domain,
+            sha256=params.sha256,
+            attempt=params.attempt,
+            key=params.idempotency_key,
+        )
+        self._register.add(ingestion)
+        ingestion.outcome = asyncio.create_task(
             self._run(ingestion, params), name=f"ingest {ingestion.document_id}"
         )
-        ingestion.task.add_done_callback(_retrieve)
+        ingestion.outcome.add_done_callback(_retrieve)
         return ingestion
 
     async def _run(self, ingestion: Ingestion, params: IngestParams) -> IngestResult:
-        claim: tuple[str | None, str] | None = None
+        ingestion.entered.set()
         try:
-            if params.idempotency_key:
-                stored = await self._kb.find_by_key(params.idempotency_key)
-                if stored is not None:
-                    return _result(stored, "completed")
-            path = await asyncio.to_thread(readable_path, params.file_path, self._roots)
-            content = await asyncio.to_thread(digest, path)
-            if params.sha256 is not None and params.sha256 != content.sha256:
-                raise IngestError(0, f"{path} has changed since it was queued")
-            claim = (params.domain, content.sha256)
+            result = await self._ingest(ingestion, params)
+        except IngestError as error:
+            ingestion.status = "failed"
+            ingestion.end(error.message)
+            raise
+        except asyncio.CancelledError:
+            if not ingestion.cancelling:
+                raise  # the server is being stopped
+            ingestion.status = "cancelled"
+            ingestion.end(CANCELLED)
+            raise IngestCancelled from None
+        else:
+            ingestion.status = "duplicate" if result.status == "duplicate" else "completed"
+            return result
+        finally:
+            self._register.note_end(ingestion)
+            self._on_end()
+
+    async def _ingest(self, ingestion: Ingestion, params: IngestParams) -> IngestResult:
+        path = await asyncio.to_thread(readable_path, params.file_path, self._roots)
+        content = await asyncio.to_thread(digest, path)
+        if params.sha256 is not None and params.sha256 != content.sha256:
+            raise IngestError(0, f"{path} has changed since it was queued")
+        ingestion.sha256 = content.sha256
+        claim = (params.domain, content.sha256)
+        try:
             if params.on_duplicate == "skip":
                 duplicate = await self._claim(claim, ingestion)
                 if duplicate is not None:
                     return duplicate
             async with self._slots:
                 return await self._store(ingestion, params, path, content)
-        except IngestError as error:
-            ingestion.end(error.message)
-            raise
         finally:
-            self._running.pop(ingestion.document_id, None)
-            if params.idempotency_key:
-                self._by_key.pop(params.idempotency_key, None)
-            if claim is not None and self._by_content.get(claim) is ingestion:
+            if self._by_content.get(claim) is ingestion:
                 del self._by_content[claim]
-            self._on_end()
 
     async def _claim(
         self, claim: tuple[str | None, str], ingestion: Ingestion
     ) -> IngestResult | None:
         """Become the one ingestion of this content, or return the document that holds it."""
         while (other := self._by_content.setdefault(claim, ingestion)) is not ingestion:
-            assert other.task is not None
             # If the other one fails, this one is no duplicate and takes its place.
             with suppress(IngestError):
-                result = await asyncio.shield(other.task)
+                result = await asyncio.shield(other.outcome)
                 return msgspec.structs.replace(result, status="duplicate")
         stored = await self._kb.find_by_content(*claim)
         return None if stored is None else _result(stored, "duplicate")
@@ -233,7 +236,7 @@ def _result(stored: StoredDocument, status: str) -> IngestResult:
     )
 
 
-def _retrieve(task: asyncio.Task[IngestResult]) -> None:
+def _retrieve(outcome: asyncio.Future[IngestResult]) -> None:
     """Look at the outcome, so that asyncio does not complain when every listener has gone."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.info("%s: %s", task.get_name(), error)
+    if not outcome.cancelled() and (error := outcome.exception()) is not None:
+        log.info("an ingestion ended: %s", error)

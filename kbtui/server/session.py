@@ -20,6 +20,7 @@ from kbtui.protocol.codec import (
 from kbtui.protocol.messages import NATIVE_SUBPROTOCOL, Progress, Request
 from kbtui.protocol.methods import InvalidShape
 from kbtui.server.calls import CallError, Calls
+from kbtui.server.ingestion import is_count
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Outbox:
 
     def put_progress(self, progress: Progress) -> None:
         """Queue a report; a count within a stage is dropped when the client is far behind."""
-        if progress.current is not None and len(self._frames) >= WAITING_FRAMES:
+        if is_count(progress) and len(self._frames) >= WAITING_FRAMES:
             return
         self.put(encode_progress(progress))
 
