@@ -155,7 +155,14 @@ class ScriptedBackend:
         message: str = "",
         inferred: bool = False,
     ) -> None:
-        report = Progress(stage=stage, status=status, message=message, current=current, total=total)
+        report = Progress(
+            stage=stage,
+            status=status,
+            message=message,
+            current=current,
+            total=total,
+            request_id=None if inferred else "request",
+        )
         how = Attribution.INFERRED if inferred else Attribution.EXACT
         self.store.apply(JobProgressed(job_id, report, how))
 
