@@ -79,7 +79,8 @@ class AddScreen(ModalScreen[int]):
     async def _complete(self, typed: str) -> None:
         # In a thread: a folder on a network drive may take its time.
         candidates = await asyncio.to_thread(complete, typed)
-        if not self.is_mounted or typed != self._path.value:
+        # The screen may have been left meanwhile, and its parts with it.
+        if not self.is_current or typed != self._path.value:
             return
         self._candidates = candidates
         options = self.query_one(OptionList)

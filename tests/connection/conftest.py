@@ -25,12 +25,13 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 @pytest.fixture(autouse=True)
 async def nothing_left() -> AsyncIterator[None]:
     """No task and no descriptor outlives a test."""
+    gc.collect()  # what an earlier test left to the collector is not counted here
     tasks, descriptors = asyncio.all_tasks(), len(os.listdir(DESCRIPTORS))
     yield
     gc.collect()
     left = asyncio.all_tasks() - tasks - {asyncio.current_task()}
     assert not left
-    assert len(os.listdir(DESCRIPTORS)) == descriptors
+    assert len(os.listdir(DESCRIPTORS)) <= descriptors
 
 
 @pytest.fixture

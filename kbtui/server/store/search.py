@@ -181,9 +181,9 @@ def _properties(connection: sqlite3.Connection, entity: int) -> dict[str, Any]:
     relations = connection.execute(
         "SELECT r.type, s.name AS source, t.name AS target, r.count FROM relations r"
         " JOIN entities s ON s.n = r.source JOIN entities t ON t.n = r.target"
-        " WHERE r.source = ?1 OR r.target = ?1"
+        " WHERE r.source = :entity OR r.target = :entity"
         " ORDER BY r.type = 'co_occurs', r.count DESC LIMIT 10",
-        (entity,),
+        {"entity": entity},
     )
     return {
         "aliases": [row[0] for row in aliases],
