@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from kbtui.ingest.events import Attribution
 from kbtui.ingest.jobs import Job, JobState
 from kbtui.protocol.messages import Progress, Response
-from kbtui.protocol.methods import INGEST, IngestResult, InvalidShape, shaped
+from kbtui.protocol.methods import (
+    CANCELLED,
+    INGEST,
+    CancelResult,
+    IngestResult,
+    InvalidShape,
+    shaped,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,8 @@ def outcome_of(response: Response) -> Outcome:
             document_id=result.document_id,
             reason=f"duplicate of {result.document_name or result.document_id}",
         )
+    if result.status == CANCELLED:
+        return Outcome(JobState.CANCELLED, reason="cancelled")
     if result.status != "completed":
         return Outcome(JobState.FAILED, error=f"the server reported {result.status!r}")
     return Outcome(JobState.COMPLETED, document_id=result.document_id)
@@ -73,6 +82,17 @@ def duplicate_of(
                 "--on-unknown resubmit sends it again",
             )
     return None
+
+
+def refusal_to_cancel(response: Response) -> str | None:
+    """Why a running document was not cancelled, from the server's answer; None where it was."""
+    if response.error is not None:
+        return f"the server did not cancel it: {response.error}"
+    try:
+        status = shaped(CancelResult, response.result).status
+    except InvalidShape:
+        return "the server did not say whether it cancelled it"
+    return None if status == CANCELLED else f"too late: on the server it is {status}"
 
 
 def attribute(progress: Progress, outstanding: Mapping[str, str]) -> tuple[str, Attribution] | None:

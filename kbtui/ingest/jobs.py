@@ -31,6 +31,7 @@ TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
     # A request that was never sent goes back to the queue: sending it later is safe.
     _S.SUBMITTING: frozenset(
         {_S.RUNNING, _S.QUEUED, _S.INTERRUPTED, _S.COMPLETED, _S.FAILED, _S.SKIPPED, _S.UNKNOWN}
+        | {_S.CANCELLED}
     ),
     _S.RUNNING: frozenset(
         {_S.COMPLETED, _S.FAILED, _S.CANCELLED, _S.SKIPPED, _S.INTERRUPTED, _S.UNKNOWN}
@@ -38,9 +39,10 @@ TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
     _S.INTERRUPTED: frozenset({_S.RECONCILING, _S.UNKNOWN, _S.COMPLETED, _S.FAILED, _S.CANCELLED}),
     _S.RECONCILING: frozenset(
         {_S.RUNNING, _S.COMPLETED, _S.FAILED, _S.UNKNOWN, _S.SKIPPED, _S.INTERRUPTED}
+        | {_S.CANCELLED}
     ),
     # A late answer settles an unknown outcome; a person may have it sent again.
-    _S.UNKNOWN: frozenset({_S.COMPLETED, _S.FAILED, _S.QUEUED}),
+    _S.UNKNOWN: frozenset({_S.COMPLETED, _S.FAILED, _S.SKIPPED, _S.CANCELLED, _S.QUEUED}),
     _S.HELD: frozenset({_S.QUEUED, _S.CANCELLED}),
     _S.FAILED: frozenset({_S.QUEUED}),
     _S.CANCELLED: frozenset({_S.QUEUED}),

@@ -23,6 +23,7 @@ from kbtui.connection import (
     ServiceClosed,
     StateChanged,
 )
+from kbtui.ingest.cancelling import cancel_on_server
 from kbtui.ingest.decide import Outcome, attribute, outcome_of
 from kbtui.ingest.events import IngestEvent, JobChanged, JobProgressed, ProgressUnattributed
 from kbtui.ingest.jobs import (
@@ -124,12 +125,24 @@ class IngestQueue:
         return jobs
 
     async def cancel(self, job_id: str) -> str | None:
-        """Cancel a job that is not sent yet; returns why it cannot be, or None when it is."""
+        """Cancel a job that has not ended; returns why it cannot be, or None when it is.
+
+        What a native server is working on is cancelled there, with nothing left behind. A KBV2
+        server goes on whatever we say, so there only queued documents can be cancelled.
+        """
         job = self._jobs.get(job_id)
-        if job is None or job.state is not JobState.QUEUED or job_id in self._running:
-            return "only a document that is still queued can be cancelled"
-        self._waiting.remove(job_id)
-        await self.change(job, Outcome(JobState.CANCELLED, reason="cancelled by hand"))
+        if job is None or job.state in ENDED:
+            return "only a document that is queued or running can be cancelled"
+        if job_id in self._running or job.state in SENT:
+            refusal = await cancel_on_server(self._service, job)
+            if refusal is not None:
+                return refusal
+            await self._stop_working_on(job_id)
+        else:
+            self._waiting.remove(job_id)
+        job = self._jobs[job_id]
+        if job.state not in ENDED:
+            await self.change(job, Outcome(JobState.CANCELLED, reason="cancelled by hand"))
         self._note_idle()
         return None
 
@@ -174,6 +187,16 @@ class IngestQueue:
         await self._journal.update(changed, job.state)
         self._emit(JobChanged(changed, job.state))
         return changed
+
+    async def _stop_working_on(self, job_id: str) -> None:
+        task = self._running.get(job_id)
+        if task is None:
+            with suppress(ValueError):  # it may have ended meanwhile
+                self._waiting.remove(job_id)
+            return
+        if self._jobs[job_id].state not in ENDED:
+            task.cancel()
+        await asyncio.wait({task})
 
     def _take(self, jobs: Sequence[Job], *, known: bool = False) -> None:
         for job in jobs:
@@ -259,8 +282,8 @@ class IngestQueue:
             self._emit(ProgressUnattributed(progress))
             return
         job_id, attribution = owner
-        self._runner.heard(job_id, progress)
-        self._emit(JobProgressed(job_id, progress, attribution))
+        if self._runner.heard(job_id, progress):
+            self._emit(JobProgressed(job_id, progress, attribution))
 
     async def _settle(self, job_id: str, response: Response) -> None:
         """A late answer decides a job whose outcome was unknown."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from kbtui.connection import (
     ConnectionLost,
@@ -24,11 +27,17 @@ from kbtui.ingest.hashing import Unreadable, size_and_sha256
 from kbtui.ingest.jobs import ENDED, SENT, Job, JobState
 from kbtui.ingest.journal import Journal
 from kbtui.ingest.policy import QueuePolicy
+from kbtui.ingest.seen import SeenReports
 from kbtui.protocol.messages import Progress, Response
 from kbtui.protocol.methods import INGEST, IngestParams, as_params
 
 EXPIRED_KEPT: Final = 1024
 """Requests given up whose late answer still settles their job (as the service keeps them)."""
+
+
+MOST_RUNS: Final = 5
+"""How often a document may take its server down with it (sent by itself up to 5 times)
+before it is left alone. Mere drops of the connection do not count."""
 
 
 class Change(Protocol):
@@ -58,6 +67,7 @@ class Runner:
         self._policy = policy
         self._change = change
         self._now = now
+        self._seen = SeenReports()
         self._heard: dict[str, asyncio.Queue[Progress]] = {}
         self.connected = asyncio.Event()
         self.outstanding: dict[str, str] = {}
@@ -65,15 +75,22 @@ class Runner:
 
     async def run(self, job: Job) -> Job:
         """Run a job to an ended state, or back to queued where it was not sent at all."""
+        try:
+            return await self._run(job)
+        finally:
+            self._seen.forget(job.job_id)
+
+    async def _run(self, job: Job) -> Job:
+        loop = asyncio.get_running_loop()
         if job.state in SENT:
+            deadline = loop.time() + self._policy.timeout
             interrupted = "kbtui ended while the document was being ingested"
-            job = await self._interrupted(job, interrupted)
-            if job.state is not JobState.RECONCILING:
-                return job
+            job = await self._interrupted(job, interrupted, deadline)
         else:
             prepared = await self._prepare(job)
             if prepared.state in ENDED:
                 return prepared
+            deadline = loop.time() + self._policy.timeout
             job = await self._change(
                 prepared,
                 Outcome(JobState.SUBMITTING),
@@ -81,13 +98,17 @@ class Runner:
                 started_at=self._now(),
             )
         while job.state not in ENDED and job.state is not JobState.QUEUED:
-            job = await self._send(job)
+            job = await self._send(job, deadline)
         return job
 
-    def heard(self, job_id: str, progress: Progress) -> None:
-        """Progress came for a job; matters where the end of a lost request is watched for."""
+    def heard(self, job_id: str, progress: Progress) -> bool:
+        """Progress came for a job: whether it is new, rather than a replay of what was seen.
+
+        It also matters where the end of a lost request is watched for.
+        """
         if job_id in self._heard:
             self._heard[job_id].put_nowait(progress)
+        return self._seen.is_new(job_id, progress)
 
     async def _prepare(self, job: Job) -> Job:
         """Look at the file: its size and hash, or why it is not sent."""
@@ -95,7 +116,9 @@ class Runner:
             size, sha256 = await asyncio.to_thread(size_and_sha256, Path(job.path))
         except Unreadable as error:
             return await self._change(job, Outcome(JobState.FAILED, error=str(error)))
-        job = replace(job, size=size, sha256=sha256)
+        # A key stands for one content: a file that has changed since the last attempt is another.
+        key = job.key if job.sha256 in (None, sha256) else uuid.uuid4().hex
+        job = replace(job, size=size, sha256=sha256, key=key)
         if size == 0:
             return await self._change(job, Outcome(JobState.FAILED, error="the file is empty"))
         if self._policy.skip_duplicates and self._service.mode is Mode.KBV2:
@@ -105,7 +128,7 @@ class Runner:
                 return await self._change(job, outcome)
         return job
 
-    async def _send(self, job: Job) -> Job:
+    async def _send(self, job: Job, deadline: float) -> Job:
         """Send a job and wait for its answer; the job comes back ended, queued or reconciling."""
         request_id = str(uuid.uuid4())
         marking: asyncio.Task[Job] | None = None
@@ -122,7 +145,7 @@ class Runner:
                 INGEST,
                 as_params(self._params(job)),
                 request_id=request_id,
-                timeout=self._policy.timeout,
+                timeout=_until(deadline),
                 on_sent=on_sent,
             )
         except (ConnectionLost, InvalidRequest, NotConnected, RequestTimeout, SendFailed) as caught:
@@ -134,9 +157,11 @@ class Runner:
         if response is not None:
             return await self._change(job, outcome_of(response))
         assert error is not None
-        return await self._unanswered(job, request_id, error)
+        return await self._unanswered(job, request_id, error, deadline)
 
-    async def _unanswered(self, job: Job, request_id: str, error: Exception) -> Job:
+    async def _unanswered(
+        self, job: Job, request_id: str, error: Exception, deadline: float
+    ) -> Job:
         """Decide what a request without an answer means for its job."""
         not_sent = isinstance(error, NotConnected) or (
             isinstance(error, RequestTimeout) and not error.sent
@@ -144,7 +169,7 @@ class Runner:
         if isinstance(error, InvalidRequest):
             return await self._change(job, Outcome(JobState.FAILED, error=str(error)))
         if not_sent and job.state is JobState.RECONCILING:
-            return await self._interrupted(job, str(error))
+            return await self._interrupted(job, str(error), deadline)
         if not_sent:
             return await self._change(job, Outcome(JobState.QUEUED), attempt=job.attempt - 1)
         if isinstance(error, RequestTimeout):
@@ -153,18 +178,20 @@ class Runner:
                 self.expired.popitem(last=False)
             outcome = Outcome(JobState.UNKNOWN, reason=str(error), timed_out=True)
             return await self._change(job, outcome)
-        return await self._interrupted(job, str(error))
+        return await self._interrupted(job, str(error), deadline)
 
-    async def _interrupted(self, job: Job, why: str) -> Job:
-        """The answer can no longer come: find out what became of the document.
+    async def _interrupted(self, job: Job, why: str, deadline: float) -> Job:
+        """The answer can no longer come: find out what became of the document, until `deadline`.
 
         A native server is asked again under the same key, which attaches to the running document
         or replays its result. A KBV2 server cannot be asked: once it is quiet the job is unknown.
         """
         if job.state is not JobState.INTERRUPTED:
             job = await self._change(job, Outcome(JobState.INTERRUPTED, reason=why))
+        if self._seen.runs(job.job_id) >= MOST_RUNS:
+            return await self._unknown(job, f"the server has begun it {MOST_RUNS} times in vain")
         try:
-            async with asyncio.timeout(self._policy.timeout):
+            async with asyncio.timeout_at(deadline):
                 await self.connected.wait()
         except TimeoutError:
             return await self._unknown(job, "the connection did not come back in time")
@@ -202,11 +229,19 @@ class Runner:
         params = IngestParams(file_path=job.path, document_name=job.name, domain=job.domain)
         if self._service.mode is not Mode.NATIVE:
             return params
-        return IngestParams(
-            file_path=job.path,
-            document_name=job.name,
-            domain=job.domain,
+        document_id, from_sequence = self._seen.position(job.job_id)
+        return msgspec.structs.replace(
+            params,
             idempotency_key=job.key,
+            attempt=job.attempt,
             sha256=job.sha256,
             on_duplicate="skip" if self._policy.skip_duplicates else None,
+            document_id=document_id,
+            from_sequence=from_sequence,
         )
+
+
+def _until(deadline: float) -> float:
+    """Seconds from now, in tenths, which read better in a message; at least one of them."""
+    left = deadline - asyncio.get_running_loop().time()
+    return max(1, math.ceil(round(left * 10, 3))) / 10

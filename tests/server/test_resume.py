@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,10 @@ from kbtui.protocol.messages import Progress
 from kbtui.protocol.methods import CANCEL, DOCUMENT_STATUS, INGEST, IngestParams
 from kbtui.server.ingestion import KEPT_COUNTS, History, Ingestion
 from kbtui.server.register import ENDED_KEPT, ENDED_SECONDS, Register
+from tests.resuming import in_store, long_document
 from tests.serving import Client, client, serving
 
 Frame = dict[str, Any]
-
-
-def long_document(path: Path, paragraphs: int = 1500) -> Path:
-    """A text whose embedding takes some seconds."""
-    words = "harbour ledger quarry violin meadow turbine archive lantern orchard signal".split()
-    lines = [
-        " ".join(words[(i * 7 + k * (i % 9 + 1)) % 10] + str(i * k) for k in range(40))
-        for i in range(paragraphs)
-    ]
-    path.write_text("\n\n".join(lines) + ".\n")
-    return path
-
-
-def in_store(data: Path) -> int:
-    with sqlite3.connect(data / "knowledge.db") as connection:
-        (count,) = connection.execute("SELECT count(*) FROM documents").fetchone()
-    connection.close()
-    return int(count)
 
 
 async def until(peer: Client, stage: float) -> list[Frame]:
