@@ -41,6 +41,7 @@ def app_parser() -> argparse.ArgumentParser:
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
     _add_server(parser)
     _add_policy(parser)
+    _add_places(parser)
     _add_common(parser)
     return parser
 
@@ -54,6 +55,7 @@ def ingest_parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     _add_server(parser)
     _add_policy(parser)
+    _add_places(parser)
     _add_common(parser)
     return parser
 
@@ -80,6 +82,7 @@ def watch_parser() -> argparse.ArgumentParser:
     _add_server(parser)
     # Every start offers the folders' content anew: without skipping, it would be stored anew.
     _add_policy(parser, choose_on_duplicate=False)
+    _add_places(parser)
     _add_common(parser)
     return parser
 
@@ -196,6 +199,16 @@ def _add_policy(parser: argparse.ArgumentParser, *, choose_on_duplicate: bool = 
         default="ask",
         help="a document whose answer was lost: ask (on a terminal), send it again, "
         "or leave it; sending again may store it twice",
+    )
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("a server on another machine")
+    group.add_argument(
+        "--map",
+        action="append",
+        metavar="LOCAL=REMOTE",
+        help="the server sees the folder LOCAL as REMOTE; several are possible",
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+
+from kbtui.ingest.mapping import PathMap
 
 DEFAULT_CONCURRENCY: Final = 3
 """Documents sent to a native server at once: what the embedded server works on at once."""
@@ -17,7 +19,8 @@ class QueuePolicy:
     `skip_duplicates`: leave out content that the server has already. `resubmit_unknown`: send
     again, once, what had an unknown outcome, which may ingest it twice. `quiet`: how long a KBV2
     server must say nothing, after a lost connection, until the document that it may still be
-    working on is taken to be over (`faults.md`: 120 s without progress).
+    working on is taken to be over (`faults.md`: 120 s without progress). `path_map`: where the
+    server sees our files.
     """
 
     concurrency: int = DEFAULT_CONCURRENCY
@@ -25,3 +28,4 @@ class QueuePolicy:
     skip_duplicates: bool = True
     resubmit_unknown: bool = False
     quiet: float = 120.0
+    path_map: PathMap = field(default_factory=PathMap)

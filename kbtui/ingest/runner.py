@@ -226,7 +226,11 @@ class Runner:
 
     def _params(self, job: Job) -> IngestParams:
         """What to send: KBV2 gets what it knows, a native server the rest too."""
-        params = IngestParams(file_path=job.path, document_name=job.name, domain=job.domain)
+        params = IngestParams(
+            file_path=self._policy.path_map.remote(job.path),
+            document_name=job.name,
+            domain=job.domain,
+        )
         if self._service.mode is not Mode.NATIVE:
             return params
         document_id, from_sequence = self._seen.position(job.job_id)
