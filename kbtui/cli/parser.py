@@ -18,6 +18,7 @@ commands:
   kbtui watch DIR...       the app, with folders whose new documents are ingested
   kbtui search QUERY       find passages (or, with --entities, entities)
   kbtui serve              run the knowledge-base server
+  kbtui doctor [PATH...]   check the way to the server, and say what to do
   kbtui info               where things are; versions
 
 `kbtui COMMAND --help` tells more. A path with the name of a command is written ./NAME.
@@ -137,6 +138,26 @@ def serve_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def doctor_parser() -> argparse.ArgumentParser:
+    """`kbtui doctor [PATH...]`."""
+    parser = _command(
+        "doctor",
+        "Check this machine, the way to the server and the server, in less than 30 seconds. "
+        "Nothing on the server is changed. Exits with 0 where nothing failed, else with 3.",
+    )
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        type=Path,
+        metavar="PATH",
+        help="files or folders that the server should see",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a check on stdout")
+    _add_server(parser)
+    _add_common(parser)
+    return parser
+
+
 def info_parser() -> argparse.ArgumentParser:
     """`kbtui info`."""
     parser = _command("info", "Where kbtui keeps its files, and the versions of its parts.")
@@ -150,6 +171,7 @@ COMMANDS: Final[dict[str, Callable[[], argparse.ArgumentParser]]] = {
     "watch": watch_parser,
     "search": search_parser,
     "serve": serve_parser,
+    "doctor": doctor_parser,
     "info": info_parser,
 }
 """The commands by name, each a module of this package with a `run`. Without a name it is `app`."""
