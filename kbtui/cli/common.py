@@ -14,7 +14,7 @@ from typing import Any
 from kbtui.cli.exits import SIGNAL_BASE, CommandError, Exit
 from kbtui.cli.redaction import keep_secret, redact
 from kbtui.client.settings import DEFAULT_PORT, Settings, SettingsError, endpoint_from, url_of
-from kbtui.ingest.mapping import InvalidMapping, path_map
+from kbtui.ingest.mapping import InvalidMapping, PathMap, path_map
 from kbtui.ingest.policy import QueuePolicy
 from kbtui.paths import default_paths
 from kbtui.state.text import plain
@@ -41,19 +41,23 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
 
 def policy_from(arguments: argparse.Namespace) -> QueuePolicy:
     """The queue's policy that a command line asks for. Raises CommandError."""
-    try:
-        mapping = path_map(arguments.map or ())
-    except InvalidMapping as error:
-        raise CommandError(Exit.USAGE, f"--map: {error}") from None
     policy = QueuePolicy(
         timeout=arguments.timeout,
         skip_duplicates=arguments.on_duplicate == "skip",
         resubmit_unknown=arguments.on_unknown == "resubmit",
-        path_map=mapping,
+        path_map=path_map_from(arguments),
     )
     if arguments.concurrency is not None:
         policy = replace(policy, concurrency=arguments.concurrency)
     return policy
+
+
+def path_map_from(arguments: argparse.Namespace) -> PathMap:
+    """Where the server sees our files. Raises CommandError."""
+    try:
+        return path_map(arguments.map or ())
+    except InvalidMapping as error:
+        raise CommandError(Exit.USAGE, f"--map: {error}") from None
 
 
 def token_from(variable: str | None) -> str | None:

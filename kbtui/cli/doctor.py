@@ -7,15 +7,17 @@ import json
 import os
 import sys
 from collections import Counter
+from dataclasses import replace
 from typing import Any, Final, Protocol, TextIO
 
-from kbtui.cli.common import report, run_async, settings_from
+from kbtui.cli.common import path_map_from, report, run_async, settings_from
 from kbtui.cli.exits import CommandError, Exit
 from kbtui.cli.logs import set_up_logging
 from kbtui.cli.redaction import redact
 from kbtui.cli.serve import REQUIRED
 from kbtui.client.doctor import Check, Examination, Status, System
 from kbtui.client.settings import Settings
+from kbtui.ingest.policy import QueuePolicy
 from kbtui.state.text import plain
 
 GLYPHS: Final = {Status.PASS: "✓", Status.WARN: "!", Status.FAIL: "✗", Status.SKIP: "-"}
@@ -28,7 +30,8 @@ NAME_WIDTH: Final = 9
 def run(arguments: argparse.Namespace) -> int:
     """Examine and return the exit code."""
     try:
-        settings = settings_from(arguments)
+        policy = QueuePolicy(path_map=path_map_from(arguments))
+        settings = replace(settings_from(arguments), policy=policy)
         set_up_logging(verbose=arguments.verbose, log_file=arguments.log_file)
         return run_async(_examine(arguments, settings))
     except CommandError as error:

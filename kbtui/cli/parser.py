@@ -154,6 +154,7 @@ def doctor_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a check on stdout")
     _add_server(parser)
+    _add_places(parser)
     _add_common(parser)
     return parser
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from kbtui.connection import Endpoint, Timeouts
 from kbtui.connection.transport import Link
 from kbtui.paths import Paths
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,10 @@ class TlsSession:
 
 
 class Environment(Protocol):
-    """Everything the checks ask. Methods that block run in a thread of their own."""
+    """Everything the checks ask. What is no coroutine may block: it is called by `in_thread`."""
+
+    async def in_thread(self, work: Callable[[], T], name: str) -> T:
+        """Run `work` in a thread that nobody waits for once the caller has given up."""
 
     def unusable(self, folder: Path) -> str | None:
         """Why nothing can be written in `folder` (which may not exist yet); None where it can."""

@@ -52,6 +52,7 @@ class Examination:
         self._local = LocalChecks(settings, environment, server_modules)
         self._server = ServerChecks(settings, environment)
         self._embedded = settings.endpoint is None
+        self._has_token = settings.endpoint is not None and settings.endpoint.token is not None
         self._paths = paths
 
     async def run(self) -> AsyncIterator[Check]:
@@ -104,7 +105,7 @@ class Examination:
         if self._embedded:
             slow = "run `kbtui serve` to see what it waits for"
             steps.append(Step("server", server.embedded, 12.0, slow, ("folders", "libraries")))
-        else:
+        if self._has_token:
             steps.append(Step("token", local.token, 1.0, ""))
         hangs = "the server accepts connections but does not answer: look into its log, restart it"
         steps += [
@@ -118,7 +119,7 @@ class Examination:
             Step("tcp", server.tcp, 4.0, "", ("dns",)),
             Step("tls", server.tls, 4.0, f"{hangs}; or write ws://", ("tcp",)),
             Step("health", server.health, 4.0, hangs, ("tcp", "tls")),
-            Step("websocket", server.websocket, 5.0, hangs, ("tcp", "tls")),
+            Step("websocket", server.websocket, 5.0, hangs, ("token", "tcp", "tls")),
             Step("protocol", server.protocol, 1.0, "", ("websocket",)),
             Step("ping", server.ping, 4.0, hangs, ("websocket",)),
             Step(

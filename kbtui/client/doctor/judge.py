@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from email.utils import parsedate_to_datetime
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -45,8 +45,9 @@ def judge_resolution_error(host: str, reason: str) -> Finding:
     )
 
 
-def judge_tcp(port: int, attempts: Mapping[str, int | None]) -> Finding:
-    """`attempts`: by address, 0 for a connection, an errno, or NOT_ANSWERED."""
+def judge_tcp(port: int, attempts: Mapping[str, int | None], *, proxied: bool) -> Finding:
+    """`attempts`: by address, 0 for a connection, an errno, or NOT_ANSWERED. `proxied`: they are
+    a proxy's."""
     reached = [address for address, result in attempts.items() if result == 0]
     others = "; ".join(
         f"{address}: {_tcp_text(result)}" for address, result in attempts.items() if result != 0
@@ -54,15 +55,20 @@ def judge_tcp(port: int, attempts: Mapping[str, int | None]) -> Finding:
     if reached:
         more = f" ({others})" if others else ""
         return passed(f"port {port} at {reached[0]} accepts connections{more}")
-    return failed(f"no connection to port {port}: {others}", _tcp_step(port, attempts.values()))
+    detail = f"no connection to port {port}: {others}"
+    if proxied:
+        step = (
+            "correct the proxy variables (http_proxy, https_proxy), or name the server in no_proxy"
+        )
+        return failed(f"{detail} (the proxy's)", step)
+    return failed(detail, _tcp_step(port, set(attempts.values())))
 
 
 def _tcp_text(result: int | None) -> str:
     return "no answer" if result is None else os.strerror(result).lower()
 
 
-def _tcp_step(port: int, results: Any) -> str:
-    results = set(results)
+def _tcp_step(port: int, results: Set[int | None]) -> str:
     if errno.ECONNREFUSED in results:
         return (
             f"nothing listens there: start the server, and check that it listens on port {port} "

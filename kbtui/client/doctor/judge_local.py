@@ -132,9 +132,12 @@ class Sight:
     size: int | None
 
 
-def judge_path(sight: Sight, place: Place, server: str) -> Finding:
-    """Whether the server can be expected to read a path. Only an ingestion would prove it."""
-    path = sight.path
+def judge_path(sight: Sight, place: Place, server: str, remote: str) -> Finding:
+    """Whether `server` can be expected to read a path, which it is given as `remote`.
+
+    Only an ingestion would prove it.
+    """
+    path = sight.path if remote == sight.path else f"{sight.path} (there {remote})"
     if not sight.exists:
         step = "check the path; relative ones start at the current folder"
         if place is Place.ELSEWHERE:
@@ -145,8 +148,8 @@ def judge_path(sight: Sight, place: Place, server: str) -> Finding:
     if place is Place.ELSEWHERE:
         return warning(
             f"{path}: there is no telling from here whether {server} sees it",
-            "the server must have the same file under the same path: mount the folder there, or "
-            "run kbtui on the server",
+            f"the server must have the same file as {remote}: mount the folder there, name the "
+            "folder it has with --map, or run kbtui on the server",
         )
     if place is Place.EMBEDDED:
         if sight.size is not None and sight.size > EMBEDDED_MOST:

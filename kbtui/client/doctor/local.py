@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from kbtui.client.doctor.environment import Environment
-from kbtui.client.doctor.findings import Finding, skipped
+from kbtui.client.doctor.findings import Finding
 from kbtui.client.doctor.judge_local import (
     Place,
     Sight,
@@ -22,7 +22,6 @@ from kbtui.client.doctor.judge_local import (
     judge_path,
     judge_token,
 )
-from kbtui.client.doctor.system import in_thread
 from kbtui.client.settings import Settings
 from kbtui.ingest.journal import SCHEMA_VERSION
 from kbtui.protocol.messages import MAX_FRAME_BYTES
@@ -50,7 +49,7 @@ class LocalChecks:
             found = {str(folder): self._environment.unusable(folder) for folder in folders}
             return {folder: why for folder, why in found.items() if why is not None}
 
-        return judge_folders(await in_thread(look, "folders"), log=str(paths.log))
+        return judge_folders(await self._environment.in_thread(look, "folders"), log=str(paths.log))
 
     async def disk(self) -> Finding:
         """Room on the disks."""
@@ -60,13 +59,15 @@ class LocalChecks:
         def look() -> dict[str, int]:
             return {str(folder): self._environment.free_bytes(folder) for folder in folders}
 
-        return judge_disk(await in_thread(look, "disk"))
+        return judge_disk(await self._environment.in_thread(look, "disk"))
 
     async def journal(self) -> Finding:
         """Whether the journal opens."""
         state = self._settings.paths.state
         try:
-            schema = await in_thread(lambda: self._environment.journal_schema(state), "journal")
+            schema = await self._environment.in_thread(
+                lambda: self._environment.journal_schema(state), "journal"
+            )
         except (sqlite3.Error, OSError) as error:
             return judge_journal_error(str(state), error)
         return judge_journal(str(state), schema, SCHEMA_VERSION)
@@ -81,9 +82,7 @@ class LocalChecks:
     async def token(self) -> Finding:
         """Whether the token can be one."""
         endpoint = self._settings.endpoint
-        if endpoint is None or endpoint.token is None:
-            return skipped("no --token-env is given")
-        return judge_token(endpoint.token)
+        return judge_token("" if endpoint is None else endpoint.token or "")
 
     async def limits(self) -> Finding:
         """Sizes and memory."""
@@ -95,7 +94,9 @@ class LocalChecks:
 
     async def path(self, path: Path, place: Place, server: str) -> Finding:
         """Whether the server can be expected to see a path."""
-        return judge_path(await in_thread(lambda: sight_of(path), "path"), place, server)
+        sight = await self._environment.in_thread(lambda: sight_of(path), "path")
+        remote = self._settings.policy.path_map.remote(sight.path)
+        return judge_path(sight, place, server, remote)
 
 
 def sight_of(path: Path) -> Sight:

@@ -15,7 +15,6 @@ from kbtui.client.doctor import judge
 from kbtui.client.doctor.environment import Environment, HttpAnswer
 from kbtui.client.doctor.findings import Finding, failed, passed, skipped
 from kbtui.client.doctor.judge_local import Place
-from kbtui.client.doctor.system import in_thread
 from kbtui.client.settings import Settings
 from kbtui.connection import ConnectError, Endpoint, FatalConnectError, Mode
 from kbtui.connection.failures import failure_of
@@ -76,7 +75,7 @@ class ServerChecks:
         results = await asyncio.gather(*(self._attempt(each, port) for each in self._addresses))
         attempts = dict(zip(self._addresses, results, strict=True))
         self._addresses.sort(key=lambda address: attempts[address] != 0)
-        return judge.judge_tcp(port, attempts)
+        return judge.judge_tcp(port, attempts, proxied=self._proxy is not None)
 
     async def tls(self) -> Finding:
         """The certificate, for wss."""
@@ -101,17 +100,17 @@ class ServerChecks:
         path = urlsplit(self._known.url).path
         try:
             self._answer = await self._get(f"{path.removesuffix('/ws')}/health")
-        except http.client.HTTPException as error:
-            return judge.judge_no_health(f"no HTTP ({type(error).__name__})")
         except OSError as error:
             return judge.judge_no_health((error.strerror or str(error) or "no answer").lower())
+        except http.client.HTTPException:
+            return judge.judge_no_health("what came back is no HTTP")
         finding, self._health = judge.judge_health(self._answer)
         return finding
 
     async def websocket(self) -> Finding:
         """Open the WebSocket as every run does."""
         if self._health is None or self._health.instance is None:
-            count = await in_thread(self._ingesting, "journal")
+            count = await self._environment.in_thread(self._ingesting, "journal")
             if count:
                 documents = "document is" if count == 1 else "documents are"
                 return skipped(
@@ -235,7 +234,9 @@ class ServerChecks:
         host = parts.netloc.rpartition("@")[2]
         url = urlunsplit(("https" if self._secure else "http", host, path or "/", "", ""))
         environment, proxy = self._environment, self._proxy
-        return await in_thread(lambda: environment.get(url, proxy, GET_SECONDS), "http")
+        return await self._environment.in_thread(
+            lambda: environment.get(url, proxy, GET_SECONDS), "http"
+        )
 
     def _ingesting(self) -> int:
         try:

@@ -41,6 +41,22 @@ MOST_BODY: Final = 64 * 1024
 class System:
     """This machine and its network as they are."""
 
+    async def in_thread(self, work: Callable[[], T], name: str) -> T:
+        """asyncio's own threads would hold up the end of the process: a resolver or a network disk
+        can hang for minutes."""
+        done: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def run() -> None:
+            try:
+                result = work()
+            except BaseException as error:  # noqa: BLE001 - it is raised in the caller
+                done.set_exception(error)
+            else:
+                done.set_result(result)
+
+        threading.Thread(target=run, name=name, daemon=True).start()
+        return await asyncio.wrap_future(done)
+
     def unusable(self, folder: Path) -> str | None:
         """Try to write where the folder is; where it is not yet, whether it can be made."""
         place = _existing(folder)
@@ -154,7 +170,7 @@ class System:
 
     async def resolve(self, host: str, port: int) -> list[str]:
         """Each address once."""
-        found = await in_thread(
+        found = await self.in_thread(
             lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), "name resolution"
         )
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))
@@ -184,26 +200,6 @@ class System:
     async def open_link(self, endpoint: Endpoint, timeouts: Timeouts) -> Link:
         """As every connection is opened."""
         return await open_websocket(endpoint, timeouts)
-
-
-async def in_thread(work: Callable[[], T], name: str) -> T:
-    """Run `work`, which blocks, in a thread that nobody waits for when the caller gives up.
-
-    asyncio's own threads would hold up the end of the process: a resolver or a network disk can
-    hang for minutes.
-    """
-    done: concurrent.futures.Future[T] = concurrent.futures.Future()
-
-    def run() -> None:
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - it is raised in the caller
-            done.set_exception(error)
-        else:
-            done.set_result(result)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return await asyncio.wrap_future(done)
 
 
 def _existing(folder: Path) -> Path:
