@@ -114,7 +114,7 @@ def judge_tls_error(error: OSError, host: str) -> Finding:
         text = error.verify_message
         return failed(f"the certificate is not accepted: {text}", _certificate_step(text, host))
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
-        reason = (error.reason or "TLS failed").replace("_", " ").lower()
+        reason = (getattr(error, "reason", None) or "TLS failed").replace("_", " ").lower()
         return failed(
             f"no TLS there: {reason}", "write ws:// where the server has no TLS; check the port"
         )
