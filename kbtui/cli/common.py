@@ -46,6 +46,7 @@ def policy_from(arguments: argparse.Namespace) -> QueuePolicy:
         skip_duplicates=arguments.on_duplicate == "skip",
         resubmit_unknown=arguments.on_unknown == "resubmit",
         path_map=path_map_from(arguments),
+        upload=None if arguments.upload == "never" else arguments.upload,
     )
     if arguments.concurrency is not None:
         policy = replace(policy, concurrency=arguments.concurrency)

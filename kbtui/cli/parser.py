@@ -134,6 +134,13 @@ def serve_parser() -> argparse.ArgumentParser:
         metavar="S",
         help="end when for S seconds there was neither a client nor work",
     )
+    parser.add_argument(
+        "--max-upload",
+        type=_mebibytes,
+        default=512 << 20,
+        metavar="MIB",
+        help="the largest file that a client may send, in MiB (512)",
+    )
     _add_common(parser)
     return parser
 
@@ -233,6 +240,13 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         metavar="LOCAL=REMOTE",
         help="the server sees the folder LOCAL as REMOTE; several are possible",
     )
+    group.add_argument(
+        "--upload",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="send files that the server does not see with the same content (auto), all, or none; "
+        "a KBV2 server cannot take them",
+    )
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -253,6 +267,13 @@ def _count(text: str) -> int:
     if not 1 <= value <= 1000:
         raise ValueError
     return value
+
+
+def _mebibytes(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 1 << 20:
+        raise ValueError
+    return value << 20
 
 
 def _port(text: str) -> int:

@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
             port=arguments.port,
             private=arguments.private,
             idle_exit=arguments.idle_exit,
+            max_upload=arguments.max_upload,
             quiet=arguments.quiet,
         )
     except CommandError as error:
@@ -52,6 +53,7 @@ def _serve(
     port: int,
     private: bool,
     idle_exit: float | None,
+    max_upload: int,
     quiet: bool,
 ) -> int:
     from kbtui.server import app
@@ -60,7 +62,7 @@ def _serve(
 
     options = app.ServeOptions(
         data=data, host=host, port=port, roots=roots, token=token, private=private,
-        idle_exit=idle_exit,
+        idle_exit=idle_exit, max_upload=max_upload,
     )  # fmt: skip
 
     def ready(url: str) -> None:

@@ -11,6 +11,7 @@ from kbtui.protocol.messages import Progress, Response
 from kbtui.protocol.methods import (
     CANCELLED,
     INGEST,
+    UPLOAD_WANTED,
     CancelResult,
     IngestResult,
     InvalidShape,
@@ -56,6 +57,16 @@ def outcome_of(response: Response) -> Outcome:
     if result.status != "completed":
         return Outcome(JobState.FAILED, error=f"the server reported {result.status!r}")
     return Outcome(JobState.COMPLETED, document_id=result.document_id)
+
+
+def wants_upload(response: Response) -> bool:
+    """Whether the answer to an ingestion asks for the file's content first."""
+    result = response.result
+    return (
+        response.error is None
+        and isinstance(result, dict)
+        and result.get("status") == UPLOAD_WANTED
+    )
 
 
 def duplicate_of(

@@ -20,7 +20,8 @@ class QueuePolicy:
     again, once, what had an unknown outcome, which may ingest it twice. `quiet`: how long a KBV2
     server must say nothing, after a lost connection, until the document that it may still be
     working on is taken to be over (`faults.md`: 120 s without progress). `path_map`: where the
-    server sees our files.
+    server sees our files. `upload`: which files are offered to a native server as a whole, "auto"
+    (those that it does not see with the same content), "always" or None.
     """
 
     concurrency: int = DEFAULT_CONCURRENCY
@@ -28,4 +29,5 @@ class QueuePolicy:
     skip_duplicates: bool = True
     resubmit_unknown: bool = False
     quiet: float = 120.0
+    upload: str | None = "auto"
     path_map: PathMap = field(default_factory=PathMap)

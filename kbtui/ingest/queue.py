@@ -25,15 +25,14 @@ from kbtui.connection import (
 )
 from kbtui.ingest.cancelling import cancel_on_server
 from kbtui.ingest.decide import Outcome, attribute, outcome_of
-from kbtui.ingest.events import IngestEvent, JobChanged, JobProgressed, ProgressUnattributed
-from kbtui.ingest.jobs import (
-    ENDED,
-    SENT,
-    IllegalTransition,
-    Job,
-    JobState,
-    check_transition,
+from kbtui.ingest.events import (
+    Attribution,
+    IngestEvent,
+    JobChanged,
+    JobProgressed,
+    ProgressUnattributed,
 )
+from kbtui.ingest.jobs import ENDED, SENT, IllegalTransition, Job, JobState, check_transition
 from kbtui.ingest.journal import Journal, JournalError
 from kbtui.ingest.policy import QueuePolicy
 from kbtui.ingest.runner import Runner
@@ -73,7 +72,7 @@ class IngestQueue:
         self._dispatcher: asyncio.Task[None] | None = None
         self._settling: set[asyncio.Task[None]] = set()
         self._unsubscribe: Callable[[], None] = lambda: None
-        self._runner = Runner(service, journal, policy, self.change, now)
+        self._runner = Runner(service, journal, policy, self.change, self._report, now)
 
     def subscribe(self, listener: Callable[[IngestEvent], None]) -> Callable[[], None]:
         """Have `listener` called with every event; returns what ends that."""
@@ -284,6 +283,9 @@ class IngestQueue:
         job_id, attribution = owner
         if self._runner.heard(job_id, progress):
             self._emit(JobProgressed(job_id, progress, attribution))
+
+    def _report(self, job_id: str, progress: Progress) -> None:
+        self._emit(JobProgressed(job_id, progress, Attribution.EXACT))
 
     async def _settle(self, job_id: str, response: Response) -> None:
         """A late answer decides a job whose outcome was unknown."""

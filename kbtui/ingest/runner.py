@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +22,13 @@ from kbtui.connection import (
     RequestTimeout,
     SendFailed,
 )
-from kbtui.ingest.decide import Outcome, duplicate_of, outcome_of
+from kbtui.ingest.decide import Outcome, duplicate_of, outcome_of, wants_upload
 from kbtui.ingest.hashing import Unreadable, size_and_sha256
 from kbtui.ingest.jobs import ENDED, SENT, Job, JobState
 from kbtui.ingest.journal import Journal
 from kbtui.ingest.policy import QueuePolicy
 from kbtui.ingest.seen import SeenReports
+from kbtui.ingest.upload import UploadFailed, upload
 from kbtui.protocol.messages import Progress, Response
 from kbtui.protocol.methods import INGEST, IngestParams, as_params
 
@@ -40,6 +41,10 @@ MOST_RUNS: Final = 5
 before it is left alone. Mere drops of the connection do not count."""
 
 
+MOST_UPLOADS: Final = 5
+"""How often a file is sent, which another client's use of the same content can make necessary."""
+
+
 class Change(Protocol):
     """Moves a job to an outcome's state; see `IngestQueue.change`."""
 
@@ -48,7 +53,8 @@ class Change(Protocol):
 
 
 class Runner:
-    """Takes jobs to their end. `connected` is set while there is a connection.
+    """Takes jobs to their end. `connected` is set while there is a connection; `report` is called
+    with progress of our own.
 
     `outstanding` maps the requests that are out (or whose end is being watched for) to their jobs;
     `expired` those given up.
@@ -60,6 +66,7 @@ class Runner:
         journal: Journal,
         policy: QueuePolicy,
         change: Change,
+        report: Callable[[str, Progress], None],
         now: Callable[[], float],
     ) -> None:
         self._service = service
@@ -67,7 +74,9 @@ class Runner:
         self._policy = policy
         self._change = change
         self._now = now
+        self._report = report
         self._seen = SeenReports()
+        self._uploads: Counter[str] = Counter()
         self._heard: dict[str, asyncio.Queue[Progress]] = {}
         self.connected = asyncio.Event()
         self.outstanding: dict[str, str] = {}
@@ -79,6 +88,7 @@ class Runner:
             return await self._run(job)
         finally:
             self._seen.forget(job.job_id)
+            self._uploads.pop(job.job_id, None)
 
     async def _run(self, job: Job) -> Job:
         loop = asyncio.get_running_loop()
@@ -136,7 +146,8 @@ class Runner:
         def on_sent(_epoch: int) -> None:
             nonlocal marking
             self.outstanding[request_id] = job.job_id
-            marking = asyncio.ensure_future(self._change(job, Outcome(JobState.RUNNING)))
+            if job.state is not JobState.RUNNING:  # as it is after an upload
+                marking = asyncio.ensure_future(self._change(job, Outcome(JobState.RUNNING)))
 
         error: Exception | None = None
         response: Response | None = None
@@ -154,10 +165,34 @@ class Runner:
             self.outstanding.pop(request_id, None)
             if marking is not None:
                 job = await marking
+        if response is not None and wants_upload(response):
+            return await self._upload(job, deadline)
         if response is not None:
             return await self._change(job, outcome_of(response))
         assert error is not None
         return await self._unanswered(job, request_id, error, deadline)
+
+    async def _upload(self, job: Job, deadline: float) -> Job:
+        """Send the file; the job comes back running, to be sent again, or reconciling or ended."""
+        self._uploads[job.job_id] += 1
+        if self._uploads[job.job_id] > MOST_UPLOADS:
+            error = "the server asks for the file again and again"
+            return await self._change(job, Outcome(JobState.FAILED, error=error))
+
+        def progressed(report: Progress) -> None:
+            self._report(job.job_id, report)
+
+        try:
+            async with asyncio.timeout_at(deadline):
+                await upload(self._service, job, progressed)
+        except (UploadFailed, Unreadable, InvalidRequest) as caught:
+            return await self._change(job, Outcome(JobState.FAILED, error=str(caught)))
+        except (RequestTimeout, TimeoutError):
+            error = f"the file could not be sent within {self._policy.timeout:g} s"
+            return await self._change(job, Outcome(JobState.FAILED, error=error, timed_out=True))
+        except (ConnectionLost, NotConnected, SendFailed) as caught:
+            return await self._interrupted(job, str(caught), deadline)
+        return job
 
     async def _unanswered(
         self, job: Job, request_id: str, error: Exception, deadline: float
@@ -242,6 +277,7 @@ class Runner:
             on_duplicate="skip" if self._policy.skip_duplicates else None,
             document_id=document_id,
             from_sequence=from_sequence,
+            upload=self._policy.upload,
         )
 
 

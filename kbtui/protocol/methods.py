@@ -15,6 +15,14 @@ DEDUPLICATE: Final = "kbv2/deduplicate_entities"
 CANCEL: Final = "kbtui/cancel"
 """Native servers only, as is whatever else begins with `kbtui/`."""
 
+UPLOAD: Final = "kbtui/upload"
+
+UPLOAD_WANTED: Final = "upload_wanted"
+"""The `status` of an ingestion that has not begun: the server needs the file's content first."""
+
+PIECE_BYTES: Final = 192 * 1024
+"""How much of a file goes into one `kbtui/upload`: 256 KiB on the wire, in base64."""
+
 CANCELLED: Final = "cancelled"
 """The `status` of an ingestion that was cancelled: nothing of the document is stored."""
 
@@ -36,6 +44,10 @@ class IngestParams(msgspec.Struct, frozen=True, omit_defaults=True):
     Before the answer, the ingestion's reports are replayed: all that are kept, or, where
     `document_id` is the ingestion's own, those after `from_sequence` (reports of another run, on
     a server that has been restarted, say nothing of this one).
+
+    `upload` (with `sha256`) offers to send the file: a server that does not see a file of that
+    content under `file_path` ("auto"), or has not been sent one ("always"), answers with status
+    "upload_wanted". Once `kbtui/upload` is complete the same request is made again.
     """
 
     file_path: str
@@ -47,6 +59,7 @@ class IngestParams(msgspec.Struct, frozen=True, omit_defaults=True):
     on_duplicate: str | None = None
     document_id: str | None = None
     from_sequence: int | None = None
+    upload: str | None = None
 
 
 class IngestResult(msgspec.Struct, frozen=True):
@@ -79,6 +92,24 @@ class CancelResult(msgspec.Struct, frozen=True):
 
     status: str
     document_id: str | None = None
+
+
+class UploadParams(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What `kbtui/upload` takes: the piece of a file that begins at `offset`, in base64 on the
+    wire. Without `data` it asks where to go on. `size` is the whole file's, in bytes."""
+
+    sha256: str
+    size: int
+    offset: int = 0
+    data: bytes = b""
+
+
+class UploadResult(msgspec.Struct, frozen=True):
+    """How many bytes of a file the server holds, from its beginning. `complete`: all of them,
+    and their SHA-256 is the announced one; where it is not, `offset` is 0 again."""
+
+    offset: int
+    complete: bool
 
 
 class SearchParams(msgspec.Struct, frozen=True, omit_defaults=True):

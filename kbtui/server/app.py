@@ -27,6 +27,7 @@ from kbtui.server.jobs import Ingestions
 from kbtui.server.knowledge_base import KnowledgeBase
 from kbtui.server.lifecycle import DataFolder, wait_until_unneeded
 from kbtui.server.session import Session
+from kbtui.server.uploads import MAX_UPLOAD, Uploads
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class ServeOptions:
 
     `idle_exit`: seconds without a client and without work after which the server ends; None means
     never. With a `token`, clients must show it; `private` makes a random one, which only the
-    announcement tells.
+    announcement tells. `max_upload` is in bytes.
     """
 
     data: Path
@@ -55,6 +56,7 @@ class ServeOptions:
     token: str | None = field(default=None, repr=False)
     private: bool = False
     idle_exit: float | None = None
+    max_upload: int = MAX_UPLOAD
 
 
 async def run(options: ServeOptions, ready: Callable[[str], None] | None = None) -> None:
@@ -88,8 +90,9 @@ async def _serve(
     ready: Callable[[str], None] | None,
 ) -> None:
     changed = asyncio.Event()
-    ingestions = Ingestions(knowledge_base, options.roots, on_end=changed.set)
-    calls = Calls(knowledge_base, ingestions)
+    uploads = Uploads(options.data / "uploads", options.max_upload)
+    ingestions = Ingestions(knowledge_base, options.roots, uploads, on_end=changed.set)
+    calls = Calls(knowledge_base, ingestions, uploads)
     connections: set[ServerConnection] = set()
 
     async def handle(connection: ServerConnection) -> None:
@@ -136,6 +139,7 @@ async def _serve(
         server.close(code=CloseCode.SERVICE_RESTART)
         await server.wait_closed()
         await ingestions.aclose()
+        await uploads.aclose()
         log.info("stopped")
 
 

@@ -7,12 +7,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kbtui.protocol import methods
-from kbtui.protocol.methods import CancelParams, IngestParams, IngestResult, SearchParams, shaped
+from kbtui.protocol.methods import (
+    CancelParams,
+    IngestParams,
+    IngestResult,
+    SearchParams,
+    UploadParams,
+    shaped,
+)
 from kbtui.protocol.stages import fraction_done
 from kbtui.server.errors import IngestError, KnowledgeBaseError
-from kbtui.server.ingestion import IngestCancelled, Listener
+from kbtui.server.ingestion import IngestCancelled, Listener, UploadWanted
 from kbtui.server.jobs import Ingestions
 from kbtui.server.knowledge_base import KnowledgeBase
+from kbtui.server.uploads import Uploads
 
 MAX_HITS = 1_000
 
@@ -26,9 +34,12 @@ class CallError(Exception):
 class Calls:
     """The knowledge base's methods under their names on the wire."""
 
-    def __init__(self, knowledge_base: KnowledgeBase, ingestions: Ingestions) -> None:
+    def __init__(
+        self, knowledge_base: KnowledgeBase, ingestions: Ingestions, uploads: Uploads
+    ) -> None:
         self._kb = knowledge_base
         self._ingestions = ingestions
+        self._uploads = uploads
         self._methods: dict[str, Method] = {
             methods.INGEST: self._ingest,
             methods.SEARCH_CHUNKS: self._search_chunks,
@@ -37,6 +48,7 @@ class Calls:
             methods.TEXT_TO_SQL: self._text_to_sql,
             methods.DEDUPLICATE: self._deduplicate,
             methods.CANCEL: self._cancel,
+            methods.UPLOAD: self._upload,
         }
 
     async def call(self, method: str, params: dict[str, Any], listener: Listener) -> Any:
@@ -53,17 +65,22 @@ class Calls:
         request = shaped(IngestParams, params)
         try:
             return await self._ingestions.ingest(request, listener)
+        except UploadWanted:
+            return IngestResult("", status=methods.UPLOAD_WANTED, domain=request.domain)
         except IngestCancelled:
             # A KBV2 client takes every result for a success; it has no keys, and gets an error.
             if request.idempotency_key is None:
                 raise
-            return IngestResult("", request.document_name or "", methods.CANCELLED, request.domain)
+            return IngestResult("", status=methods.CANCELLED, domain=request.domain)
 
     async def _cancel(self, params: dict[str, Any], _: Listener) -> Any:
         request = shaped(CancelParams, params)
         if (request.idempotency_key is None) == (request.document_id is None):
             raise CallError("give either an idempotency_key or a document_id")
         return await self._ingestions.cancel(request)
+
+    async def _upload(self, params: dict[str, Any], _: Listener) -> Any:
+        return await self._uploads.take(shaped(UploadParams, params))
 
     async def _search_chunks(self, params: dict[str, Any], _: Listener) -> Any:
         query = _checked(shaped(SearchParams, params))

@@ -52,3 +52,17 @@ def digest(path: Path) -> FileDigest:
         raise IngestError(0, f"the file is gone: {path}") from None
     except OSError as error:
         raise IngestError(0, f"cannot read {path}: {error.strerror}") from None
+
+
+def read_content(
+    file_path: str, roots: Sequence[Path], sha256: str | None
+) -> tuple[Path, FileDigest]:
+    """The real path of a file that a client named, and what is in it: `sha256`, where it says so.
+
+    Raises IngestError with a sentence.
+    """
+    path = readable_path(file_path, roots)
+    content = digest(path)
+    if sha256 is not None and sha256 != content.sha256:
+        raise IngestError(0, f"{path} has changed since it was queued")
+    return path, content

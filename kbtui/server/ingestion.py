@@ -34,6 +34,10 @@ class IngestCancelled(IngestError):
         super().__init__(0, CANCELLED)
 
 
+class UploadWanted(IngestError):
+    """The file is not to be read here, and its client has offered to send it. Nothing was begun."""
+
+
 class KeyConflict(IngestError):
     """An idempotency key came again with another domain or another content."""
 

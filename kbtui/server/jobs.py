@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,16 +21,19 @@ from kbtui.protocol.methods import (
     IngestResult,
 )
 from kbtui.server.errors import IngestError
-from kbtui.server.files import FileDigest, digest, readable_path
+from kbtui.server.files import FileDigest, read_content
 from kbtui.server.ingestion import (
     IngestCancelled,
     Ingestion,
     Listener,
+    Status,
+    UploadWanted,
     check_fingerprint,
 )
 from kbtui.server.knowledge_base import KnowledgeBase
 from kbtui.server.records import Source, StoredDocument
 from kbtui.server.register import Register
+from kbtui.server.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +53,13 @@ class Ingestions:
         self,
         knowledge_base: KnowledgeBase,
         roots: Sequence[Path],
+        uploads: Uploads,
         *,
         on_end: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kb = knowledge_base
+        self._uploads = uploads
         self._on_end = on_end
         self._roots = tuple(Path(root).resolve() for root in roots)
         self._slots = asyncio.Semaphore(CONCURRENT)
@@ -158,40 +163,76 @@ class Ingestions:
         ingestion.entered.set()
         try:
             result = await self._ingest(ingestion, params)
-        except IngestError as error:
-            ingestion.status = "failed"
-            ingestion.end(error.message)
+        except UploadWanted:
+            self._register.withdraw(ingestion)
             raise
+        except IngestError as error:
+            message = self._uploads.plainly(error.message)
+            self._note_end(ingestion, "failed", message)
+            raise IngestError(error.stage, message) from None
         except asyncio.CancelledError:
             if not ingestion.cancelling:
-                raise  # the server is being stopped
-            ingestion.status = "cancelled"
-            ingestion.end(CANCELLED)
+                self._register.withdraw(ingestion)  # the server is being stopped
+                raise
+            self._note_end(ingestion, "cancelled", CANCELLED)
             raise IngestCancelled from None
         else:
-            ingestion.status = "duplicate" if result.status == "duplicate" else "completed"
+            self._note_end(ingestion, "duplicate" if result.status == "duplicate" else "completed")
             return result
         finally:
-            self._register.note_end(ingestion)
             self._on_end()
 
+    def _note_end(self, ingestion: Ingestion, status: Status, error: str | None = None) -> None:
+        ingestion.status = status
+        if error is not None:
+            ingestion.end(error)
+        self._register.note_end(ingestion)
+
     async def _ingest(self, ingestion: Ingestion, params: IngestParams) -> IngestResult:
-        path = await asyncio.to_thread(readable_path, params.file_path, self._roots)
-        content = await asyncio.to_thread(digest, path)
-        if params.sha256 is not None and params.sha256 != content.sha256:
-            raise IngestError(0, f"{path} has changed since it was queued")
-        ingestion.sha256 = content.sha256
-        claim = (params.domain, content.sha256)
+        if params.upload is not None and params.on_duplicate == "skip" and params.sha256:
+            # What is here already needs neither to be sent nor to be read.
+            stored = await self._kb.find_by_content(params.domain, params.sha256)
+            if stored is not None:
+                return _result(stored, "duplicate")
+        async with self._content(ingestion, params) as (path, content):
+            ingestion.sha256 = content.sha256
+            claim = (params.domain, content.sha256)
+            try:
+                if params.on_duplicate == "skip":
+                    duplicate = await self._claim(claim, ingestion)
+                    if duplicate is not None:
+                        return duplicate
+                async with self._slots:
+                    return await self._store(ingestion, params, path, content)
+            finally:
+                if self._by_content.get(claim) is ingestion:
+                    del self._by_content[claim]
+
+    @asynccontextmanager
+    async def _content(
+        self, ingestion: Ingestion, params: IngestParams
+    ) -> AsyncIterator[tuple[Path, FileDigest]]:
+        """The file to read: the one sent to us, or the one that we see under its path.
+
+        Raises UploadWanted where there is neither but the client can send it, else IngestError.
+        """
+        offered = params.upload is not None and params.sha256 is not None
+        if offered and params.sha256 is not None and self._uploads.holds(params.sha256):
+            name, document_id = params.file_path, ingestion.document_id
+            async with self._uploads.lend(params.sha256, document_id, name) as path:
+                yield path, FileDigest(params.sha256, path.stat().st_size)
+            return
+        if offered and params.upload == "always":
+            raise UploadWanted(0, "the file is to be sent")
         try:
-            if params.on_duplicate == "skip":
-                duplicate = await self._claim(claim, ingestion)
-                if duplicate is not None:
-                    return duplicate
-            async with self._slots:
-                return await self._store(ingestion, params, path, content)
-        finally:
-            if self._by_content.get(claim) is ingestion:
-                del self._by_content[claim]
+            path, content = await asyncio.to_thread(
+                read_content, params.file_path, self._roots, params.sha256
+            )
+        except IngestError as error:
+            if offered:
+                raise UploadWanted(0, error.message) from None
+            raise
+        yield path, content
 
     async def _claim(
         self, claim: tuple[str | None, str], ingestion: Ingestion

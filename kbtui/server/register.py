@@ -42,6 +42,11 @@ class Register:
         while len(self._ended) > ENDED_KEPT:
             self._forget(next(iter(self._ended.values())))
 
+    def withdraw(self, ingestion: Ingestion) -> None:
+        """An ingestion has not even begun: the next request for it is the first."""
+        del self.running[ingestion.document_id]
+        self._free_key(ingestion)
+
     def of_document(self, document_id: str) -> Ingestion | None:
         """The ingestion that made, or is making, this document."""
         self._forget_old()
@@ -74,5 +79,8 @@ class Register:
 
     def _forget(self, ingestion: Ingestion) -> None:
         del self._ended[ingestion.document_id]
+        self._free_key(ingestion)
+
+    def _free_key(self, ingestion: Ingestion) -> None:
         if ingestion.key is not None and self._by_key.get(ingestion.key) is ingestion:
             del self._by_key[ingestion.key]
