@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from kbtui.protocol.announcement import (
     ANNOUNCEMENT_FILE,
@@ -15,6 +16,9 @@ from kbtui.protocol.announcement import (
     Announcement,
     encode_announcement,
 )
+
+PROBE_SECONDS: Final = 0.5
+"""Longer than a client's look at the lock; a server that lives holds it for longer."""
 
 
 class AlreadyRunning(Exception):
@@ -36,14 +40,21 @@ class DataFolder:
         """Take the folder. Raises AlreadyRunning where a living server has it."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (self.path / SERVER_LOCK_FILE).open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            raise AlreadyRunning(
-                f"another kbtui server is using {self.path}; stop it or give another --data"
-            ) from None
-        self._lock = lock
+        deadline = time.monotonic() + PROBE_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                # A client that looks whether a server lives holds the lock for a moment.
+                if time.monotonic() < deadline:
+                    time.sleep(PROBE_SECONDS / 10)
+                    continue
+                lock.close()
+                raise AlreadyRunning(
+                    f"another kbtui server is using {self.path}; stop it or give another --data"
+                ) from None
+            self._lock = lock
+            return
 
     def announce(self, announcement: Announcement) -> None:
         """Tell this user's clients where the server is."""

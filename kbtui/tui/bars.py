@@ -4,58 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 from textual import events
-from textual.theme import Theme
-from textual.widget import Widget
 
 from kbtui.connection import ConnectionState
 from kbtui.ingest.jobs import ENDED, JobState
 from kbtui.state.store import Store
-from kbtui.tui.roles import Roles, roles
 from kbtui.tui.text import bar, count, duration, fit, latency
-
-if TYPE_CHECKING:
-    from kbtui.tui.app import KbApp
+from kbtui.tui.themed import Themed
 
 MOST_KEYS = 7
 METER = 12
 
 
-class Bar(Widget):
+class Bar(Themed):
     """One line of text pieces, cut to the width there is."""
-
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
-        super().__init__(id=id)
-        self._roles: Roles | None = None
-
-    @property
-    def kb(self) -> KbApp:
-        """The app, by its type."""
-        from kbtui.tui.app import KbApp
-
-        app = self.app
-        assert isinstance(app, KbApp)
-        return app
-
-    @property
-    def roles(self) -> Roles:
-        """The colours of the theme in use."""
-        if self._roles is None:
-            self._roles = roles(self.app.theme_variables)
-        return self._roles
-
-    def on_mount(self) -> None:
-        """Begin to listen for another theme."""
-        self.app.theme_changed_signal.subscribe(self, self._theme_changed)
-
-    def _theme_changed(self, _theme: Theme) -> None:
-        self._roles = None
-        self.refresh()
 
     def pieces(self, pieces: Sequence[tuple[str, Style]], gap: str = "  ") -> Text:
         """Put the pieces side by side as far as they fit; the last one is cut."""

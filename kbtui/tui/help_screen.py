@@ -38,7 +38,6 @@ class HelpPane(TextPane):
 
     def on_mount(self) -> None:
         """Name the pane."""
-        super().on_mount()
         self.border_title = "Help"
         self.border_subtitle = "esc closes"
 

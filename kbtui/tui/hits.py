@@ -82,7 +82,6 @@ class _HitsPane(TextPane):
 
     def on_mount(self) -> None:
         """Name the pane."""
-        super().on_mount()
         self.border_title = self.title
 
     def fail(self, sentence: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -11,18 +11,14 @@ from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.theme import Theme
 
 from kbtui.tui.actions import MOVES, bindings
 from kbtui.tui.glyphs import Glyphs
-from kbtui.tui.roles import Roles, roles
 from kbtui.tui.text import strip
-
-if TYPE_CHECKING:
-    from kbtui.tui.app import KbApp
+from kbtui.tui.themed import Themed
 
 
-class LinesPane(ScrollView, can_focus=True):
+class LinesPane(Themed, ScrollView, can_focus=True):
     """A pane of lines, drawn line by line when Textual asks for one.
 
     Subclasses set `virtual_size` and write `render_line`; they ask for single lines to be drawn
@@ -32,30 +28,10 @@ class LinesPane(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(MOVES)]
     ALLOW_MAXIMIZE = False
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
-        super().__init__(id=id)
-        self._roles: Roles | None = None
-
-    @property
-    def kb(self) -> KbApp:
-        """The app, by its type."""
-        from kbtui.tui.app import KbApp
-
-        app = self.app
-        assert isinstance(app, KbApp)
-        return app
-
     @property
     def glyphs(self) -> Glyphs:
         """The characters to draw with."""
         return self.kb.glyphs
-
-    @property
-    def roles(self) -> Roles:
-        """The colours of the theme in use."""
-        if self._roles is None:
-            self._roles = roles(self.app.theme_variables)
-        return self._roles
 
     @property
     def line_width(self) -> int:
@@ -70,15 +46,6 @@ class LinesPane(ScrollView, can_focus=True):
     def on_mount(self) -> None:
         """Begin to listen for another theme."""
         self._refresh_scrollbars()
-        self.app.theme_changed_signal.subscribe(self, self._theme_changed)
-
-    def _theme_changed(self, _theme: Theme) -> None:
-        self._roles = None
-        self.restyled()
-        self.refresh()
-
-    def restyled(self) -> None:
-        """The colours have changed: drop what was drawn with the old ones."""
 
     def refresh_rows(self, y: int, count: int = 1) -> None:
         """Draw the widget's own lines from `y` on again (0 is the top line on screen)."""
@@ -113,7 +80,6 @@ class TextPane(LinesPane):
 
     def on_mount(self) -> None:
         """Make the first lines."""
-        super().on_mount()
         self.rebuild()
 
     def restyled(self) -> None:
