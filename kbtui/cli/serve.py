@@ -22,8 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
         if missing:
             raise CommandError(
                 Exit.USAGE,
-                f"the server's libraries are not installed (missing: {', '.join(missing)}); "
-                "install them with: pip install 'kbtui[server]'",
+                "its libraries are not installed: pip install 'kbtui[server]' brings them "
+                f"(missing: {', '.join(missing)})",
             )
         set_up_logging(verbose=arguments.verbose, log_file=arguments.log_file)
         roots = tuple(_root(root) for root in arguments.root or [Path.cwd()])

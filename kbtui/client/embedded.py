@@ -117,7 +117,7 @@ class EmbeddedServer:
 
     def _failure(self, code: int, log_path: Path) -> ConnectError | FatalConnectError:
         said = _last_line(log_path) or f"it exited with code {code}"
-        text = f"the embedded server could not start: {said}"
+        text = f"the embedded server could not start: {said.removeprefix('kbtui: ')}"
         # 2: it cannot run as it is set up (a missing library, say). Trying again changes nothing.
         return FatalConnectError(text) if code == 2 else ConnectError(text)
 
