@@ -12,12 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from kbtui.cli.exits import SIGNAL_BASE, CommandError, Exit
-from kbtui.cli.redaction import keep_secret, redact
+from kbtui.cli.redaction import keep_secret, shown
 from kbtui.client.settings import DEFAULT_PORT, Settings, SettingsError, endpoint_from, url_of
 from kbtui.ingest.mapping import InvalidMapping, PathMap, path_map
 from kbtui.ingest.policy import QueuePolicy
 from kbtui.paths import default_paths
-from kbtui.state.text import plain
 
 
 def settings_from(arguments: argparse.Namespace) -> Settings:
@@ -74,7 +73,7 @@ def token_from(variable: str | None) -> str | None:
 
 def report(error: CommandError) -> int:
     """Print the sentence on stderr; returns the exit code."""
-    print(f"kbtui: {plain(redact(str(error)))}", file=sys.stderr)
+    print(f"kbtui: {shown(str(error))}", file=sys.stderr)
     return int(error.exit_code)
 
 

@@ -13,12 +13,11 @@ from typing import Any, Final, Protocol, TextIO
 from kbtui.cli.common import path_map_from, report, run_async, settings_from
 from kbtui.cli.exits import CommandError, Exit
 from kbtui.cli.logs import set_up_logging
-from kbtui.cli.redaction import redact
+from kbtui.cli.redaction import redact, shown
 from kbtui.cli.serve import REQUIRED
 from kbtui.client.doctor import Check, Examination, Status, System
 from kbtui.client.settings import Settings
 from kbtui.ingest.policy import QueuePolicy
-from kbtui.state.text import plain
 
 GLYPHS: Final = {Status.PASS: "✓", Status.WARN: "!", Status.FAIL: "✗", Status.SKIP: "-"}
 ASCII_GLYPHS: Final = {**GLYPHS, Status.PASS: "+", Status.FAIL: "x"}
@@ -109,9 +108,9 @@ class _TextPrinter:
             self._write(f"{', '.join(texts)}, {counts[Status.FAIL]} failed")
 
     def _print(self, start: str, finding: Any) -> None:
-        self._write(start + plain(redact(finding.detail)))
+        self._write(start + shown(finding.detail))
         if finding.next_step:
-            self._write(f"{'':<{NAME_WIDTH + 10}}next: {plain(redact(finding.next_step))}")
+            self._write(f"{'':<{NAME_WIDTH + 10}}next: {shown(finding.next_step)}")
 
     def _write(self, text: str) -> None:
         print(text, file=self._stream, flush=True)

@@ -7,6 +7,8 @@ import re
 from typing import Final
 from urllib.parse import quote, quote_plus
 
+from kbtui.state.text import plain
+
 MASK: Final = "***"
 
 SHORTEST: Final = 4
@@ -60,3 +62,8 @@ def redact(text: str) -> str:
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def shown(text: str) -> str:
+    """Foreign text for a person: without secrets, one line of visible characters."""
+    return plain(redact(text))

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final, Protocol, TextIO
 
+from kbtui.cli.redaction import redact, shown
 from kbtui.connection import ConnectionState, StateChanged
 from kbtui.ingest.jobs import ENDED, Job, JobState
 from kbtui.state.text import plain
@@ -67,7 +68,7 @@ class JsonReporter:
             state=event.state,
             server=event.url,
             mode=event.mode,
-            reason=event.reason,
+            reason=_redacted(event.reason),
             retry_in=event.retry_in,
         )
 
@@ -81,8 +82,8 @@ class JsonReporter:
             stage=view.stage,
             fraction=round(view.fraction, 4),
             document_id=job.document_id,
-            error=job.error,
-            reason=job.reason,
+            error=_redacted(job.error),
+            reason=_redacted(job.reason),
             duration=None if job.duration is None else round(job.duration, 3),
         )
 
@@ -187,6 +188,10 @@ class TextReporter:
             print(text, file=self._out, flush=True)
 
 
+def _redacted(text: str | None) -> str | None:
+    return None if text is None else redact(text)
+
+
 def stage_text(view: DocumentView) -> str:
     """The stage of a running document, with the count within it where there is one."""
     span = next((span for span in view.spans if span.stage == view.stage), None)
@@ -198,7 +203,7 @@ def job_line(job: Job) -> str:
     """One line about a job's state."""
     detail = job.error or job.reason
     took = f" ({job.duration:.1f} s)" if job.state is JobState.COMPLETED and job.duration else ""
-    return f"{job.state:<10} {plain(job.name)}{took}" + (f": {plain(detail)}" if detail else "")
+    return f"{job.state:<10} {plain(job.name)}{took}" + (f": {shown(detail)}" if detail else "")
 
 
 def refusal_line(path: Path, state: JobState, reason: str) -> str:
@@ -221,8 +226,8 @@ def connection_line(event: StateChanged) -> str | None:
     if event.state is ConnectionState.CONNECTED:
         return f"connected to {event.url} ({event.mode})"
     if event.state is ConnectionState.FAILED:
-        return f"connection failed: {plain(event.reason or 'no reason known')}"
+        return f"connection failed: {shown(event.reason or 'no reason known')}"
     if event.retry_in is not None:
-        why = f": {plain(event.reason)}" if event.reason else ""
+        why = f": {shown(event.reason)}" if event.reason else ""
         return f"not connected{why}; next try in {event.retry_in:.1f} s"
     return None

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from websockets.sync.server import ServerConnection, serve
 
 from kbtui.cli import redaction
 from kbtui.cli.redaction import keep_secret, redact
-from tests.processes import run_kbtui
+from tests.conftest import DATA
+from tests.processes import KBTUI, environment, run_kbtui
 from tests.serving import serving
 
 
@@ -86,3 +91,55 @@ def test_a_url_with_a_password_is_not_repeated(home: Path, documents: Path) -> N
         done = run_kbtui("ingest", documents / "tea.md", "--server", url, home=home)
         assert done.returncode == 2
         assert "hunter22" not in done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def telltale() -> Iterator[str]:
+    """The URL of a server that answers every request with an error that repeats the token."""
+
+    def handle(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        header = connection.request.headers["Authorization"]
+        token = header.removeprefix("Bearer ")
+        for raw in connection:
+            error = f"refused {header}: ws://u:{token}@h/?token={token} {token!r} {token}"
+            reply = {"result": None, "error": error, "id": json.loads(raw)["id"]}
+            connection.send(json.dumps(reply))
+
+    with serve(handle, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/ws"
+        server.shutdown()
+        thread.join()
+
+
+@given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8, max_size=80))
+@settings(max_examples=12, deadline=None)
+def test_a_server_that_repeats_the_token_does_not_get_it_into_any_output(
+    tmp_path_factory: pytest.TempPathFactory, telltale: str, token: str
+) -> None:
+    token = f"Zq{token}"  # so that it is no word of our own
+    home = tmp_path_factory.mktemp("home")
+    texts: list[str] = []
+    server = ["--server", telltale, "--token-env", "KBTUI_TEST_TOKEN", "-v"]
+    for command in (
+        ["doctor", "--json", "--log-file", str(home / "doctor.log")],
+        ["ingest", "--json", str(DATA / "tea.md")],
+    ):
+        done = subprocess.run(
+            [*KBTUI, *command, *server],
+            env={**environment(home), "KBTUI_TEST_TOKEN": token},
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+            check=False,
+            text=True,
+        )
+        assert done.returncode == (0 if command[0] == "doctor" else 1), done.stderr
+        texts += [done.stdout, done.stderr]
+        assert "refused" in done.stdout
+    texts += [Path(entry).read_text("ascii") for entry in os.scandir(home / "log")]
+    texts.append((home / "doctor.log").read_text("ascii"))
+    for form in (token, json.dumps(token)[1:-1], repr(token)[1:-1]):
+        assert not any(form in text for text in texts)
