@@ -14,7 +14,7 @@ from typing import Any
 from kbtui.cli.exits import SIGNAL_BASE, CommandError, Exit
 from kbtui.cli.redaction import keep_secret, shown
 from kbtui.client.settings import DEFAULT_PORT, Settings, SettingsError, endpoint_from, url_of
-from kbtui.ingest.mapping import InvalidMapping, PathMap, path_map
+from kbtui.ingest.mapping import InvalidMapping, path_map
 from kbtui.ingest.policy import QueuePolicy
 from kbtui.paths import default_paths
 
@@ -40,24 +40,25 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
 
 def policy_from(arguments: argparse.Namespace) -> QueuePolicy:
     """The queue's policy that a command line asks for. Raises CommandError."""
-    policy = QueuePolicy(
+    policy = replace(
+        places_from(arguments),
         timeout=arguments.timeout,
         skip_duplicates=arguments.on_duplicate == "skip",
         resubmit_unknown=arguments.on_unknown == "resubmit",
-        path_map=path_map_from(arguments),
-        upload=None if arguments.upload == "never" else arguments.upload,
     )
     if arguments.concurrency is not None:
         policy = replace(policy, concurrency=arguments.concurrency)
     return policy
 
 
-def path_map_from(arguments: argparse.Namespace) -> PathMap:
-    """Where the server sees our files. Raises CommandError."""
+def places_from(arguments: argparse.Namespace) -> QueuePolicy:
+    """The default policy, but for where a server sees our files. Raises CommandError."""
     try:
-        return path_map(arguments.map or ())
+        mapping = path_map(arguments.map or ())
     except InvalidMapping as error:
         raise CommandError(Exit.USAGE, f"--map: {error}") from None
+    upload = None if arguments.upload == "never" else arguments.upload
+    return QueuePolicy(path_map=mapping, upload=upload)
 
 
 def token_from(variable: str | None) -> str | None:

@@ -10,14 +10,13 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any, Final, Protocol, TextIO
 
-from kbtui.cli.common import path_map_from, report, run_async, settings_from
+from kbtui.cli.common import places_from, report, run_async, settings_from
 from kbtui.cli.exits import CommandError, Exit
 from kbtui.cli.logs import set_up_logging
 from kbtui.cli.redaction import redact, shown
 from kbtui.cli.serve import REQUIRED
 from kbtui.client.doctor import Check, Examination, Status, System
 from kbtui.client.settings import Settings
-from kbtui.ingest.policy import QueuePolicy
 
 GLYPHS: Final = {Status.PASS: "✓", Status.WARN: "!", Status.FAIL: "✗", Status.SKIP: "-"}
 ASCII_GLYPHS: Final = {**GLYPHS, Status.PASS: "+", Status.FAIL: "x"}
@@ -29,8 +28,7 @@ NAME_WIDTH: Final = 9
 def run(arguments: argparse.Namespace) -> int:
     """Examine and return the exit code."""
     try:
-        policy = QueuePolicy(path_map=path_map_from(arguments))
-        settings = replace(settings_from(arguments), policy=policy)
+        settings = replace(settings_from(arguments), policy=places_from(arguments))
         set_up_logging(verbose=arguments.verbose, log_file=arguments.log_file)
         return run_async(_examine(arguments, settings))
     except CommandError as error:

@@ -167,7 +167,7 @@ def test_all_is_well() -> None:
         "websocket", "protocol", "ping", "search", "path", "clock", "limits",
     ]  # fmt: skip
     assert found.pop("clock") is SKIP
-    assert found.pop("path") is WARN
+    assert found.pop("path") is FAIL  # there is no such file
     assert set(found.values()) == {PASS}
     (request,) = environment.link.sent
     assert request["method"] == "kbv2/search_chunks"

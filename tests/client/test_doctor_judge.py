@@ -200,6 +200,8 @@ def test_the_embedded_server_reads_what_is_said() -> None:
         (Sight("/a", True, True, 1 << 40), Place.EMBEDDED, FAIL),
         (Sight("/a", True, True, None), Place.HERE, PASS),
         (Sight("/a", True, True, 10), Place.ELSEWHERE, WARN),
+        (Sight("/a", True, True, 10), Place.ANYWHERE, PASS),
+        (Sight("/a", False, False, None), Place.ANYWHERE, FAIL),
         (Sight("/a", False, False, None), Place.HERE, FAIL),
         (Sight("/a", False, False, None), Place.ELSEWHERE, WARN),
         (Sight("/a", True, False, 10), Place.EMBEDDED, FAIL),

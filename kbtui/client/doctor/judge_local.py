@@ -120,6 +120,8 @@ class Place(StrEnum):
     EMBEDDED = "embedded"
     HERE = "here"
     ELSEWHERE = "elsewhere"
+    ANYWHERE = "anywhere"
+    """It takes files that it does not see: they are sent to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ def judge_path(sight: Sight, place: Place, server: str, remote: str) -> Finding:
         return failed(f"{path}: no such file or folder", step)
     if not sight.readable:
         return failed(f"{path}: you may not read it", "give yourself the right to read it")
+    if place is Place.ANYWHERE:
+        return passed(f"{path}: {server} is sent the files that it does not see itself")
     if place is Place.ELSEWHERE:
         return warning(
             f"{path}: there is no telling from here whether {server} sees it",

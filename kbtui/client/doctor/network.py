@@ -176,6 +176,9 @@ class ServerChecks:
         """Where the server runs, as far as that can be seen."""
         if self._settings.endpoint is None:
             return Place.EMBEDDED
+        native = self._link is not None and self._link.subprotocol == NATIVE_SUBPROTOCOL
+        if native and self._settings.policy.upload is not None:
+            return Place.ANYWHERE
         if self._near:
             return Place.HERE
         if self._proxy is None and any(map(self._environment.is_own_address, self._addresses)):
