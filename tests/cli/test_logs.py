@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from kbtui.cli import logs
 from kbtui.cli.logs import JsonLogFile, Redaction
 from kbtui.cli.redaction import redact
-from tests.processes import environment, run_kbtui
+from tests.processes import environment, run_kbtui, wait_until
+from tests.terminal import Terminal
 
 
 @pytest.fixture
@@ -84,6 +85,18 @@ def test_a_log_file_that_is_asked_for_must_be_writable(home: Path, documents: Pa
     done = run_kbtui("ingest", documents / "tea.md", "--log-file", wrong, home=home)
     assert done.returncode == 2
     assert "cannot write the log file" in done.stderr
+
+
+def test_the_app_logs_into_its_file_and_not_onto_its_terminal(home: Path, documents: Path) -> None:
+    file = home / "log" / logs.LOG_FILE
+    with Terminal(documents / "tea.md", "-v", home=home) as app:
+        done = "running -> completed"
+        wait_until(lambda: app.drain(0.01) and file.exists() and done in file.read_text(), done)
+        app.press("q")
+        assert app.wait() == 0
+        assert "kbtui.connection" not in app.text
+        assert done not in app.text
+    assert {"debug", "info"} <= {entry["level"] for entry in written(file)}
 
 
 # The file.
