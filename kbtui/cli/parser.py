@@ -150,7 +150,9 @@ def doctor_parser() -> argparse.ArgumentParser:
     parser = _command(
         "doctor",
         "Check this machine, the way to the server and the server, in less than 30 seconds. "
-        "Nothing on the server is changed. Exits with 0 where nothing failed, else with 3.",
+        "Nothing on the server is changed; a KBV2 server, though, sends the progress of somebody "
+        "else's running ingestion to whoever connected last. Exits with 0 where nothing failed, "
+        "else with 3.",
     )
     parser.add_argument(
         "paths",
