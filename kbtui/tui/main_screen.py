@@ -10,7 +10,7 @@ from textual.containers import Container
 from textual.timer import Timer
 from textual.widgets import Input
 
-from kbtui.ingest.jobs import SENT, TRANSITIONS, JobState
+from kbtui.ingest.jobs import ENDED, SENT, TRANSITIONS, JobState
 from kbtui.tui.backend import Backend
 from kbtui.tui.bars import ConnectionBar, KeyBar, TotalsBar
 from kbtui.tui.documents import DocumentsTable
@@ -120,7 +120,7 @@ class MainScreen(MainActions):
         wanted = ["add", "search"]
         if self.store.connection.state in WAITS_TO_CONNECT:
             wanted.append("reconnect")
-        if view is not None and JobState.CANCELLED in TRANSITIONS[view.state]:
+        if view is not None and view.state not in ENDED:
             wanted.append("cancel")
         if view is not None and JobState.QUEUED in TRANSITIONS[view.state]:
             wanted.append("retry")
