@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 
-def long_document(path: Path, paragraphs: int = 1500) -> Path:
+def long_document(path: Path, paragraphs: int = 500) -> Path:
     """A text whose embedding takes some seconds."""
     words = "harbour ledger quarry violin meadow turbine archive lantern orchard signal".split()
     lines = [

@@ -164,7 +164,7 @@ class Engine:
         self.service.reconnect_now()
 
     async def cancel(self, job_id: str) -> str | None:
-        """Cancel a queued document; None, or why it cannot be cancelled."""
+        """Cancel a queued or, on a native server, a running document; None, or why not."""
         return await self.queue.cancel(job_id)
 
     async def retry(self, job_id: str) -> str | None:

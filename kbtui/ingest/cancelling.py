@@ -6,24 +6,21 @@ from typing import Final
 
 from kbtui.connection import ConnectionService, KbtuiConnectionError, Mode
 from kbtui.ingest.decide import refusal_to_cancel
-from kbtui.ingest.jobs import SENT, Job
+from kbtui.ingest.jobs import Job
 from kbtui.protocol.methods import CANCEL, CancelParams, as_params
 
 CANCEL_SECONDS: Final = 60.0
 """The longest wait for a server to cancel a document."""
 
 
-async def cancel_on_server(service: ConnectionService, job: Job) -> str | None:
-    """Have the server cancel a job, with nothing left behind; returns why it is not, or None.
-
-    A job that is being prepared for sending is cancelled before its request gets there.
-    """
+async def cancel_on_server(service: ConnectionService, job: Job, attempt: int) -> str | None:
+    """Have the server cancel this attempt at a job, with nothing left behind, also where its
+    request has not arrived yet; returns why it is not cancelled, or None."""
     if service.mode is Mode.KBV2:
         return (
             "this server cannot cancel what it has been sent; "
             "only a document that is still queued can be cancelled"
         )
-    attempt = job.attempt if job.state in SENT else job.attempt + 1
     params = CancelParams(idempotency_key=job.key, attempt=attempt)
     try:
         response = await service.request(CANCEL, as_params(params), timeout=CANCEL_SECONDS)

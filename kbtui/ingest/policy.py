@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from kbtui.ingest.mapping import PathMap
 
@@ -29,5 +29,5 @@ class QueuePolicy:
     skip_duplicates: bool = True
     resubmit_unknown: bool = False
     quiet: float = 120.0
-    upload: str | None = "auto"
+    upload: Literal["auto", "always"] | None = "auto"
     path_map: PathMap = field(default_factory=PathMap)

@@ -132,8 +132,10 @@ class IngestQueue:
         job = self._jobs.get(job_id)
         if job is None or job.state in ENDED:
             return "only a document that is queued or running can be cancelled"
+        attempt = job.attempt
         if job_id in self._running or job.state in SENT:
-            refusal = await cancel_on_server(self._service, job)
+            attempt += job.state not in SENT  # it is about to be sent
+            refusal = await cancel_on_server(self._service, job, attempt)
             if refusal is not None:
                 return refusal
             await self._stop_working_on(job_id)
@@ -141,7 +143,12 @@ class IngestQueue:
             self._waiting.remove(job_id)
         job = self._jobs[job_id]
         if job.state not in ENDED:
-            await self.change(job, Outcome(JobState.CANCELLED, reason="cancelled by hand"))
+            # The server has noted this attempt as cancelled: the next one is another.
+            await self.change(
+                job,
+                Outcome(JobState.CANCELLED, reason="cancelled by hand"),
+                attempt=max(attempt, job.attempt),
+            )
         self._note_idle()
         return None
 

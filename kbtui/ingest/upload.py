@@ -23,10 +23,11 @@ from kbtui.protocol.methods import (
 )
 
 PIECES_OUT: Final = 4
-"""Pieces sent ahead of the server's answer: enough for a distant server, 1 MiB of memory."""
+"""Pieces sent ahead of the server's answer: a distant server is not waited for after each."""
 
-MOST_STARTS: Final = 3
-"""How often to start from where the server stands, when it does not stand where we thought."""
+MOST_SETBACKS: Final = 3
+"""How often a server may have less than before: it begins anew when the bytes are others than were
+hashed, or when the same file, sent by somebody else too, has been used up."""
 
 
 class UploadFailed(Exception):
@@ -40,10 +41,16 @@ async def upload(service: ConnectionService, job: Job, report: Callable[[Progres
     goes on where the server stands.
     """
     sending = _Sending(service, job, report)
-    for _ in range(MOST_STARTS):
-        if await sending.from_where_it_stands():
+    setbacks, before = 0, -1
+    while setbacks < MOST_SETBACKS:
+        stands = await sending.ask(0)
+        if stands.complete:
             return
-    raise UploadFailed("the server has other bytes than were hashed: has the file changed?")
+        setbacks += stands.offset <= before
+        before = stands.offset
+        if await sending.send_from(stands.offset):
+            return
+    raise UploadFailed("the server got other bytes than were hashed: has the file changed?")
 
 
 class _Sending:
@@ -57,18 +64,14 @@ class _Sending:
         self._report = report
         self._percent = -1
 
-    async def from_where_it_stands(self) -> bool:
-        """Send what the server lacks; False where it did not come to hold the file by that."""
-        stands = await self._ask(0)
-        if stands.complete:
-            return True
-        offset = stands.offset
+    async def send_from(self, offset: int) -> bool:
+        """Send the rest; False where the server does not stand where it should by that."""
         out: deque[tuple[int, asyncio.Task[UploadResult]]] = deque()
         try:
             while offset < self._size or out:
                 while offset < self._size and len(out) < PIECES_OUT:
                     piece = await self._read(offset)
-                    task = asyncio.create_task(self._ask(offset, piece), name="upload piece")
+                    task = asyncio.create_task(self.ask(offset, piece), name="upload piece")
                     offset += len(piece)
                     out.append((offset, task))
                 expected, task = out[0]
@@ -85,7 +88,8 @@ class _Sending:
             await asyncio.gather(*(task for _, task in out), return_exceptions=True)
         return False
 
-    async def _ask(self, offset: int, piece: bytes = b"") -> UploadResult:
+    async def ask(self, offset: int, piece: bytes = b"") -> UploadResult:
+        """Hand over a piece, if any; returns where the server stands."""
         params = UploadParams(self._sha256, self._size, offset, piece)
         response = await self._service.request(UPLOAD, as_params(params))
         if response.error is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -20,8 +20,9 @@ UPLOAD: Final = "kbtui/upload"
 UPLOAD_WANTED: Final = "upload_wanted"
 """The `status` of an ingestion that has not begun: the server needs the file's content first."""
 
-PIECE_BYTES: Final = 192 * 1024
-"""How much of a file goes into one `kbtui/upload`: 256 KiB on the wire, in base64."""
+PIECE_BYTES: Final = 64 * 1024
+"""How much of a file goes into one `kbtui/upload`: a slow line takes some of them within the
+connection's time limit for sending (10 s)."""
 
 CANCELLED: Final = "cancelled"
 """The `status` of an ingestion that was cancelled: nothing of the document is stored."""
@@ -59,7 +60,7 @@ class IngestParams(msgspec.Struct, frozen=True, omit_defaults=True):
     on_duplicate: str | None = None
     document_id: str | None = None
     from_sequence: int | None = None
-    upload: str | None = None
+    upload: Literal["auto", "always"] | None = None
 
 
 class IngestResult(msgspec.Struct, frozen=True):

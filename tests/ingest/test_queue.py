@@ -143,6 +143,13 @@ async def test_native_a_restarted_server_gets_each_document_once(
             await run.finish()
         assert [run.last(job).state for job in jobs] == ["completed"] * 4
         assert "interrupted" in {state for job in jobs for state in run.states(job)}
+        for job in jobs:
+            document_id = run.last(job).document_id
+            told = [r for r in run.reports(job) if r.document_id == document_id]
+            assert [(r.stage, r.status) for r in (told[0], told[-1])] == [
+                (0, "started"),
+                (9, "completed"),
+            ]
     knowledge_base = await KnowledgeBase.open(kb)
     assert (await knowledge_base.counts()).documents == 4
     await knowledge_base.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import random
 from pathlib import Path
@@ -16,8 +17,10 @@ from tests.ingest.running import Run, running
 from tests.resuming import in_store
 from tests.serving import serving
 
+LARGE = 12 * PIECE_BYTES
 
-def page(path: Path, size: int = 5 * PIECE_BYTES, seed: int = 0) -> Path:
+
+def page(path: Path, size: int = LARGE, seed: int = 0) -> Path:
     """A web page of so many bytes, few of which are text."""
     noise = base64.b64encode(random.Random(seed).randbytes(size)).decode()[:size]
     path.write_text(f"<html><!-- {noise} --><body><p>Page {seed} is about kites.</p></body></html>")
@@ -87,7 +90,7 @@ async def test_a_file_that_is_too_large_fails_in_one_sentence(tmp_path: Path, ro
 async def test_a_file_that_changes_while_it_is_sent(
     tmp_path: Path, root: Path, change: str
 ) -> None:
-    path = page(tmp_path / "changing.html", 12 * PIECE_BYTES)
+    path = page(tmp_path / "changing.html")
 
     def alter(event: IngestEvent) -> None:
         if not isinstance(event, JobProgressed) or "sending" not in event.progress.message:
@@ -97,7 +100,7 @@ async def test_a_file_that_changes_while_it_is_sent(
         elif change == "shorter":
             path.write_text("<p>Short.</p>")
         else:
-            page(path, 12 * PIECE_BYTES, seed=9)
+            page(path, seed=9)
 
     async with (
         serving(tmp_path / "kb", root) as url,
@@ -122,7 +125,7 @@ async def test_cut_while_it_is_sent(tmp_path: Path, root: Path) -> None:
         (job,) = await run.queue.add([page(tmp_path / "first.html", 10)])
         await run.finish()
         places: list[tuple[Direction, int]] = [
-            *(("up", offset) for offset in range(0, 1_200_000, 130_000)),
+            *(("up", offset) for offset in range(0, 800_000, 80_000)),
             *(("down", offset) for offset in range(0, 700, 70)),
         ]
         for number, place in enumerate(places, 1):
@@ -135,3 +138,39 @@ async def test_cut_while_it_is_sent(tmp_path: Path, root: Path) -> None:
         assert proxy.cuts >= len(places)
     assert in_store(kb) == len(places) + 1
     assert nothing_left(kb)
+
+
+async def test_the_same_content_sent_by_several_at_once(tmp_path: Path, root: Path) -> None:
+    kb = tmp_path / "kb"
+    async with (
+        serving(kb, root) as url,
+        running(tmp_path / "a", url, skip_duplicates=False) as first,
+        running(tmp_path / "b", url, skip_duplicates=False) as second,
+    ):
+        paths = [page(tmp_path / f"{number}.html") for number in range(3)]
+        jobs = await first.queue.add(paths)
+        others = await second.queue.add(paths)
+        await first.finish()
+        await second.finish()
+        for run, mine in ((first, jobs), (second, others)):
+            assert [run.last(job).error for job in mine] == [None] * 3
+    assert in_store(kb) == 6
+    assert nothing_left(kb)
+
+
+async def test_cancelled_while_it_is_sent_and_tried_again(tmp_path: Path, root: Path) -> None:
+    async with (
+        serving(tmp_path / "kb", root) as url,
+        running(tmp_path / "s", url) as run,
+    ):
+        sending = run.until_stage(0)
+        (job,) = await run.queue.add([page(tmp_path / "page.html", 8 * LARGE)])
+        await asyncio.wait_for(sending, 60)
+        assert await run.queue.cancel(job.job_id) is None
+        await run.finish()
+        assert run.last(job).state is JobState.CANCELLED
+        assert in_store(tmp_path / "kb") == 0
+        assert await run.queue.retry(job.job_id) is None
+        await run.finish()
+        assert run.last(job).state is JobState.COMPLETED
+    assert nothing_left(tmp_path / "kb")

@@ -170,6 +170,22 @@ async def test_cancelling_answers_honestly(tmp_path: Path, documents: Path) -> N
             assert answer["result"] == {"status": "completed", "document_id": document_id}
 
 
+async def test_who_waits_for_the_same_content_takes_the_place_of_the_cancelled(
+    tmp_path: Path,
+) -> None:
+    path = long_document(tmp_path / "long.md", 30)
+    async with serving(tmp_path / "kb", tmp_path) as url, client(url, native=True) as native:
+        asked: Frame = {"file_path": str(path), "on_duplicate": "skip"}
+        await native.send(INGEST, "a", **asked, idempotency_key="a")
+        await native.send(INGEST, "b", **asked, idempotency_key="b")
+        await until(native, 1)
+        cancelled = await native.call(CANCEL, "c", idempotency_key="a")
+        assert cancelled["result"]["status"] == "cancelled"
+        again = await native.call(INGEST, "d", **asked, idempotency_key="b")
+        assert again["result"]["status"] == "completed"
+    assert in_store(tmp_path / "kb") == 1
+
+
 async def test_a_cancellation_overtakes_its_request(tmp_path: Path, documents: Path) -> None:
     asked: Frame = {"file_path": str(documents / "tea.md"), "idempotency_key": "k"}
     async with serving(tmp_path / "kb", documents) as url, client(url, native=True) as native:
