@@ -21,6 +21,7 @@ from kbtui.connection.events import (
     LateAnswer,
     LatencyMeasured,
     MessageReceived,
+    ServerQuiet,
     StateChanged,
 )
 from kbtui.connection.service import ConnectionService
@@ -48,6 +49,7 @@ __all__ = [
     "RequestTimeout",
     "RequestTooLarge",
     "SendFailed",
+    "ServerQuiet",
     "ServiceClosed",
     "StateChanged",
     "Timeouts",

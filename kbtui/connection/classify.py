@@ -117,6 +117,9 @@ IDENTICAL_FAILURES: Final = 3
 HUNG_UP_PATIENCE: Final = 10.0
 """Seconds that a server may take to come up behind a port forwarder."""
 RETRY_AFTER_RANGE: Final = (1.0, 300.0)
+HERD_SPREAD: Final = 5.0
+"""Seconds over which clients come back that a server has turned away together: 1,000 of them are
+then not much over 200 a second."""
 
 
 def classify(failure: Failure, history: History) -> Retry | Fatal:
@@ -142,7 +145,7 @@ def classify(failure: Failure, history: History) -> Retry | Fatal:
 _FATAL_AT_ONCE: Final = {
     FailureKind.CERTIFICATE: (
         "The server's certificate cannot be trusted ({detail}): check the host name in the URL, "
-        "or set SSL_CERT_FILE to the authority that signed it."
+        "or give the authority that signed it as the CA file or in SSL_CERT_FILE."
     ),
     FailureKind.BAD_URL: (
         "The server's URL cannot be used ({detail}): write it as ws://HOST:PORT/ws or wss://..."
@@ -190,7 +193,7 @@ def _after_close(failure: Failure, history: History) -> Retry | Fatal:
     if code == 1012:
         return Retry(floor=0.5, spread=1.5)
     if code == 1013:
-        return Retry(floor=5.0, spread=2.5)
+        return Retry(floor=5.0, spread=HERD_SPREAD)
     return Retry()
 
 
@@ -211,7 +214,7 @@ def _after_status(failure: Failure, history: History) -> Retry | Fatal:
             return Retry()
         low, high = RETRY_AFTER_RANGE
         wait = min(high, max(low, failure.retry_after))
-        return Retry(floor=wait, spread=0.1 * wait)
+        return Retry(floor=wait, spread=min(wait, HERD_SPREAD))
     return _wrong_service(failure, history)
 
 

@@ -5,15 +5,24 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Endpoint:
-    """A server's WebSocket URL (`ws://HOST:PORT/ws`) and the bearer token for it, if any."""
+    """A server's WebSocket URL (`ws://HOST:PORT/ws`), its token, and the files for `wss://`.
+
+    `token` is sent as a bearer token. `ca_file` is a PEM file of the authorities to trust instead
+    of the system's; `client_certificate` and `client_key` are what the server knows us by (the key
+    may be in the certificate's file). They are read at each attempt, so a renewed file counts.
+    """
 
     url: str
     token: str | None = None
+    ca_file: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
 
     def __repr__(self) -> str:
         return f"Endpoint({self.public_url!r})"
@@ -70,3 +79,5 @@ class Timeouts:
     """All of `aclose`."""
     probe: float = 5.0
     """The ping timeout when there is a reason to doubt the link, such as a wake from suspend."""
+    quiet: float = 120.0
+    """Without any message while a request is out, until ServerQuiet is reported; ends nothing."""

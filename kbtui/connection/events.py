@@ -70,5 +70,19 @@ class FrameDropped:
     count: int
 
 
-ConnectionEvent = StateChanged | LatencyMeasured | MessageReceived | LateAnswer | FrameDropped
+@dataclass(frozen=True, slots=True)
+class ServerQuiet:
+    """A request is out and nothing but pongs has come for `seconds`; once a silence.
+
+    Another client may have taken the progress. The answer still comes on this connection, which is
+    therefore kept.
+    """
+
+    epoch: int
+    seconds: float
+
+
+ConnectionEvent = (
+    StateChanged | LatencyMeasured | MessageReceived | LateAnswer | FrameDropped | ServerQuiet
+)
 """Everything a listener can be called with."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -41,7 +40,7 @@ class Exchange:
     def __init__(self, timeouts: Timeouts, usable_session: Callable[[], Session]) -> None:
         self._timeouts = timeouts
         self._usable_session = usable_session
-        self._pending = PendingRequests(time.monotonic)
+        self._pending = PendingRequests(asyncio.get_running_loop().time)
 
     async def request(
         self,
@@ -102,6 +101,10 @@ class Exchange:
         """Fail whatever was sent and not answered; its callers get ConnectionLost."""
         self._pending.fail_all(lambda: ConnectionLost(session.epoch, code, detail))
 
+    def busy(self, session: Session) -> bool:
+        """True while the server owes an answer, be it to a caller that has gone."""
+        return len(self._pending) > 0 or session.turn.holder is not None
+
     async def wait_idle(self) -> None:
         """Return once nothing waits for an answer."""
         await self._pending.wait_idle()
@@ -109,6 +112,7 @@ class Exchange:
     async def _send(self, session: Session, frame: str, on_sent: OnSent) -> None:
         if self._usable_session() is not session:
             raise NotConnected
+        session.asked()
         if on_sent is not None:
             on_sent(session.epoch)
         try:

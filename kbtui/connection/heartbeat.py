@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from typing import TYPE_CHECKING, Final
 
 from kbtui.connection.transport import LinkClosed
@@ -23,13 +22,17 @@ CLOCK_JUMP: Final = 5.0
 """A difference between wall and monotonic clock that means a suspend, in seconds."""
 CLOCK_CHECK: Final = 4.0
 """How often the clocks are compared, in seconds."""
+STOPPED: Final = CLOCK_JUMP - CLOCK_CHECK
+"""A comparison this many seconds late means that the process stood still (SIGSTOP): after any
+stop of CLOCK_JUMP seconds it is, wherever between two comparisons the stop began."""
 
 
 class Heartbeat:
     """Pings `link` until it is closed, and aborts it when a pong stays away.
 
-    The first ping leaves at once, so that the latency shows early. After a jump of the wall clock,
-    as after `probe`, a pong has the short probe timeout only. `missed` is the timeout in seconds
+    The first ping leaves at once, so that the latency shows early. After a jump of the wall clock
+    or a standstill of the process, as after `probe`, a pong has the short probe timeout only.
+    `missed` is the timeout in seconds
     that a pong did not meet, None so far.
     """
 
@@ -38,7 +41,7 @@ class Heartbeat:
         link: Link,
         timeouts: Timeouts,
         on_pong: Callable[[float], None],
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float],
     ) -> None:
         self.missed: float | None = None
         self._link = link
@@ -48,6 +51,7 @@ class Heartbeat:
         self._loop = asyncio.get_running_loop()
         self._doubt = asyncio.Event()
         self._deadline: asyncio.TimerHandle | None = None
+        self._clock_check: asyncio.TimerHandle | None = None
 
     def probe(self) -> None:
         """There is reason to doubt the link: a pong must come within `timeouts.probe`."""
@@ -58,6 +62,7 @@ class Heartbeat:
 
     async def run(self) -> None:
         """Return once the link is closed, by whichever side."""
+        self._watch_clocks()
         try:
             while True:
                 doubtful = self._doubt.is_set()
@@ -71,6 +76,8 @@ class Heartbeat:
             return
         finally:
             self._disarm()
+            if self._clock_check is not None:
+                self._clock_check.cancel()
 
     def _expect_pong(self, limit: float) -> None:
         self._disarm()
@@ -96,12 +103,18 @@ class Heartbeat:
         self._link.abort()
 
     async def _rest(self) -> None:
-        """Wait for the next ping's time, watching the clocks."""
-        end = self._loop.time() + self._timeouts.ping_interval
-        while not self._doubt.is_set() and (left := end - self._loop.time()) > 0:
-            difference = self._wall() - self._loop.time()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left, CLOCK_CHECK)):
-                    await self._doubt.wait()
-            if abs(self._wall() - self._loop.time() - difference) > CLOCK_JUMP:
-                self._doubt.set()
+        """Wait for the next ping's time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timeouts.ping_interval):
+                await self._doubt.wait()
+
+    def _watch_clocks(self) -> None:
+        ahead = self._wall() - self._loop.time()
+        at = self._loop.time() + CLOCK_CHECK
+        self._clock_check = self._loop.call_at(at, self._compare_clocks, at, ahead)
+
+    def _compare_clocks(self, at: float, ahead: float) -> None:
+        now = self._loop.time()
+        if abs(self._wall() - now - ahead) > CLOCK_JUMP or now - at > STOPPED:
+            self.probe()
+        self._watch_clocks()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from kbtui.connection.events import (
     LateAnswer,
     LatencyMeasured,
     MessageReceived,
+    ServerQuiet,
     StateChanged,
 )
 from kbtui.connection.exchange import Exchange
@@ -49,7 +51,8 @@ class ConnectionService:
     Made inside a running event loop; `start` or `connect` sets it going, `aclose` ends it. It
     reconnects by itself until it is closed or a failure is one that trying again does not cure
     (state FAILED). `source` is asked where to connect before every attempt. `transport` opens the
-    socket; `random` gives the jitter. Not thread-safe.
+    socket; `random` gives the jitter; `wall` tells the wall clock's seconds, whose jumps mean a
+    suspend. Not thread-safe.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class ConnectionService:
         backoff: Backoff = Backoff(),  # noqa: B008 - immutable
         transport: Opener = open_websocket,
         random: Random | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._timeouts = timeouts
         self._broadcast = Broadcast()
@@ -75,6 +79,7 @@ class ConnectionService:
             timeouts,
             backoff,
             random or Random(),
+            wall,
         )
         if isinstance(source, Endpoint):
             self._supervisor.url = source.public_url
@@ -245,6 +250,11 @@ class ConnectionService:
         """Keep the latency."""
         self._latency = seconds
         self._broadcast.emit(LatencyMeasured(session.epoch, seconds))
+
+    def server_quiet(self, session: Session, seconds: float) -> None:
+        """Tell the listeners, where something is expected of the server."""
+        if self._exchange.busy(session):
+            self._broadcast.emit(ServerQuiet(session.epoch, seconds))
 
     def session_lost(self, session: Session, failure: Failure) -> None:
         """Fail what waits on the lost connection."""

@@ -42,15 +42,22 @@ class Session:
         *,
         on_message: Callable[[Session, Message], None],
         on_pong: Callable[[Session, float], None],
+        on_quiet: Callable[[Session, float], None],
+        wall: Callable[[], float],
     ) -> None:
         self.epoch = epoch
         self.link = link
         self.mode = Mode.NATIVE if link.subprotocol == NATIVE_SUBPROTOCOL else Mode.KBV2
         self.turn = Turn()
-        self.heartbeat = Heartbeat(link, timeouts, self._ponged)
+        self.heartbeat = Heartbeat(link, timeouts, self._ponged, wall)
         self._on_message = on_message
         self._on_pong = on_pong
-        self._opened = asyncio.get_running_loop().time()
+        self._on_quiet = on_quiet
+        self._loop = asyncio.get_running_loop()
+        self._opened = self._stirred = self._loop.time()
+        self._quiet = timeouts.quiet
+        self._quiet_since: float | None = None  # the silence that was told
+        self._quiet_check = self._loop.call_later(self._quiet, self._check_quiet)
         self._ponged_once = False
         self._received = self._garbage = 0
         self._unreadable = False
@@ -61,12 +68,16 @@ class Session:
     @property
     def proved_stable(self) -> bool:
         """True once the backoff may start anew after this connection."""
-        held = asyncio.get_running_loop().time() - self._opened
+        held = self._loop.time() - self._opened
         return self._ponged_once and held >= STABLE_SECONDS
 
     async def read(self) -> Failure:
         """Hand on every message until the link ends; returns why it did."""
         return self._why(await self.link.receive(self._receive))
+
+    def asked(self) -> None:
+        """A request is about to be sent: the silence before it does not count."""
+        self._stirred = self._loop.time()
 
     def give_up_sending(self, limit: float) -> None:
         """A message could not be written within `limit` seconds: nothing written after it may
@@ -77,6 +88,7 @@ class Session:
     async def dispose(self) -> None:
         """Free the socket and the heartbeat. The link is aborted unless it is closed already."""
         self.link.abort()
+        self._quiet_check.cancel()
         self._beating.cancel()
         await asyncio.wait({self._beating})
         await self.link.wait_closed()
@@ -88,6 +100,7 @@ class Session:
         if self._received % LOG_EVERY == 0:
             log.debug("message %d of connection %d: %.200r", self._received, self.epoch, raw)
         self._received += 1
+        self._stirred = self._loop.time()
         if type(message) is not Unrecognised or message.reason == UNKNOWN_KIND:
             self._garbage = 0
         else:
@@ -96,6 +109,17 @@ class Session:
                 self._unreadable = True
                 self.link.abort()
         self._on_message(self, message)
+
+    def _check_quiet(self) -> None:
+        # No pong for so long would have ended the link: it is the server's own silence.
+        now = self._loop.time()
+        due = self._stirred + self._quiet
+        if now >= due:
+            if self._quiet_since != self._stirred:
+                self._quiet_since = self._stirred
+                self._on_quiet(self, self._quiet)
+            due = now + self._quiet
+        self._quiet_check = self._loop.call_at(due, self._check_quiet)
 
     def _heartbeat_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -15,6 +15,7 @@ from kbtui.connection.session import Session
 from kbtui.connection.states import TRANSITIONS, ConnectionState, Mode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
     from kbtui.connection.backoff import Backoff
@@ -39,6 +40,9 @@ class Owner(Protocol):
     def pong_arrived(self, session: Session, seconds: float) -> None:
         """For every pong."""
 
+    def server_quiet(self, session: Session, seconds: float) -> None:
+        """Once for every silence of that length, requests out or not."""
+
     def session_lost(self, session: Session, failure: Failure) -> None:
         """Once for every session, at the moment its link is found to be gone."""
 
@@ -57,6 +61,7 @@ class Supervisor:
         timeouts: Timeouts,
         backoff: Backoff,
         random: Random,
+        wall: Callable[[], float],
     ) -> None:
         self.state = S.DISCONNECTED
         self.reason: str | None = None
@@ -70,6 +75,7 @@ class Supervisor:
         self._timeouts = timeouts
         self._backoff = backoff
         self._random = random
+        self._wall = wall
         self._history = History()
         self._tries = 0
         self._waits = 0
@@ -181,6 +187,8 @@ class Supervisor:
             timeouts,
             on_message=self._owner.message_arrived,
             on_pong=self._owner.pong_arrived,
+            on_quiet=self._owner.server_quiet,
+            wall=self._wall,
         )
         self.mode = session.mode
         self._history = self._history.connected()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, SecurityError
@@ -14,6 +14,7 @@ from websockets.typing import Subprotocol
 
 from kbtui import __version__
 from kbtui.connection.endpoint import Endpoint, Timeouts
+from kbtui.connection.tls import client_context
 from kbtui.protocol.messages import MAX_FRAME_BYTES, NATIVE_SUBPROTOCOL
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ class _Connect(connect):
 async def open_websocket(endpoint: Endpoint, timeouts: Timeouts) -> Link:
     """Connect to `endpoint`, offering the native subprotocol. Without a time limit of its own."""
     headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
+    context = client_context(endpoint)
+    tls: dict[str, Any] = {} if context is None else {"ssl": context}
     socket = await _Connect(
         endpoint.url,
         subprotocols=[Subprotocol(NATIVE_SUBPROTOCOL)],
@@ -131,6 +134,7 @@ async def open_websocket(endpoint: Endpoint, timeouts: Timeouts) -> Link:
         max_size=MAX_FRAME_BYTES,
         logger=_quiet,
         create_connection=_Connection,
+        **tls,
     )
     return WebSocketLink(socket, timeouts)
 

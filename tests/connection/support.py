@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Response
 from websockets.utils import accept_key
 
 from kbtui.connection import (
@@ -23,10 +25,18 @@ from kbtui.connection.states import TRANSITIONS
 from kbtui.protocol.messages import NATIVE_SUBPROTOCOL
 
 if TYPE_CHECKING:
-    from websockets.http11 import Request, Response
+    from ssl import SSLContext
+
+    from websockets.http11 import Request
 
 E = TypeVar("E", bound=ConnectionEvent)
 Call = dict[str, Any]
+
+
+def http(status: int, **headers: str) -> Response:
+    """An answer to the upgrade request that is no upgrade."""
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(status, "", Headers({"Content-Length": "0", **fields}), b"")
 
 
 def answer(call: Call, result: Any = "done") -> str:
@@ -40,8 +50,9 @@ async def answering(connection: ServerConnection, call: Call) -> None:
 class Peer:
     """A WebSocket server whose behaviour a test sets; by default it answers every request."""
 
-    def __init__(self, *, native: bool = False) -> None:
+    def __init__(self, *, native: bool = False, ssl: SSLContext | None = None) -> None:
         self.native = native
+        self.ssl = ssl
         self.on_call: Callable[[ServerConnection, Call], Awaitable[None]] = answering
         self.on_connect: Callable[[ServerConnection], Awaitable[None]] | None = None
         self.on_request: Callable[[ServerConnection, Request], Response | None] | None = None
@@ -53,7 +64,7 @@ class Peer:
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/ws"
+        return f"{'ws' if self.ssl is None else 'wss'}://127.0.0.1:{self.port}/ws"
 
     @property
     def open(self) -> int:
@@ -71,6 +82,7 @@ class Peer:
             self._serve,
             "127.0.0.1",
             self.port,
+            ssl=self.ssl,
             process_request=self._handshake,
             subprotocols=[NATIVE_SUBPROTOCOL] if self.native else None,
             select_subprotocol=None if self.native else lambda *_: None,
@@ -141,7 +153,7 @@ async def raw_server(reply: bytes | None, *, hold: bool = False) -> AsyncIterato
 
 
 @contextlib.asynccontextmanager
-async def mute_websocket() -> AsyncIterator[str]:
+async def mute_websocket(*, native: bool = False) -> AsyncIterator[str]:
     """A server that upgrades and then neither reads nor writes."""
     writers: list[asyncio.StreamWriter] = []
 
@@ -154,6 +166,7 @@ async def mute_websocket() -> AsyncIterator[str]:
             "Upgrade: websocket",
             "Connection: Upgrade",
             f"Sec-WebSocket-Accept: {accept_key(key)}",
+            *([f"Sec-WebSocket-Protocol: {NATIVE_SUBPROTOCOL}"] if native else []),
         )
         writer.write("\r\n".join((*lines, "", "")).encode())
         writer.transport.pause_reading()
@@ -207,7 +220,7 @@ class Record:
 
 @contextlib.asynccontextmanager
 async def service_for(
-    target: str | Peer | Callable[[], Awaitable[Endpoint]], **options: Any
+    target: str | Endpoint | Peer | Callable[[], Awaitable[Endpoint]], **options: Any
 ) -> AsyncIterator[tuple[ConnectionService, Record]]:
     """A service and its record; closed at the end."""
     source = Endpoint(target) if isinstance(target, str) else target

@@ -11,59 +11,9 @@ from kbtui.connection import (
     ConnectionState,
     ServiceClosed,
 )
-from tests.connection.support import answer, mute_websocket, raw_server, service_for
+from tests.connection.support import answer, raw_server, service_for
 
 S = ConnectionState
-
-
-@pytest.mark.parametrize("state", list(S))
-async def test_aclose_in_every_state(state, peer):
-    async with raw_server(None) as silent:
-        if state is S.CONNECTING:
-            target = silent
-        elif state is S.FAILED:
-            target = "nonsense"
-        else:
-            target = peer
-        async with service_for(target) as (service, record):
-            if state is not S.DISCONNECTED:
-                service.start()
-            if state not in (S.DISCONNECTED, S.CONNECTING, S.FAILED):
-                await record.until_state(S.CONNECTED)
-            closing = None
-            if state is S.RECONNECTING:
-                await peer.stop()
-            elif state is S.DRAINING:
-                await service.drain(1)
-            elif state in (S.CLOSING, S.CLOSED):
-                closing = asyncio.create_task(service.aclose())
-            if state is S.CLOSED:
-                await closing
-            else:
-                await record.until_state(state) if state is not S.DISCONNECTED else None
-            assert service.state is state
-            await asyncio.gather(service.aclose(), service.aclose())
-            assert service.state is S.CLOSED
-            if closing is not None:
-                await closing
-            for call in (service.connect(), service.request("a", {})):
-                with pytest.raises(ServiceClosed):
-                    await call
-            with pytest.raises(ServiceClosed):
-                service.start()
-
-
-async def test_aclose_of_a_peer_that_never_answers_the_close_frame():
-    loop = asyncio.get_running_loop()
-    async with mute_websocket() as url, service_for(url) as (service, _):
-        await service.connect()
-        before = loop.time()
-        waiting = asyncio.create_task(service.request("a", {}))
-        await asyncio.sleep(0.01)
-        await service.aclose()
-        assert loop.time() - before == pytest.approx(1.51, abs=0.02)
-        with pytest.raises(ConnectionLost):
-            await waiting
 
 
 async def test_aclose_cancelled_still_frees_everything(peer):
