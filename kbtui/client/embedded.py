@@ -75,7 +75,7 @@ class EmbeddedServer:
             announcement = decode_announcement((self._paths.data / ANNOUNCEMENT_FILE).read_bytes())
         except OSError:
             return None
-        if announcement is None or not _is_locked(self._paths.data / SERVER_LOCK_FILE):
+        if announcement is None or not is_locked(self._paths.data / SERVER_LOCK_FILE):
             return None
         return announcement if _healthy(announcement.url) else None
 
@@ -134,7 +134,8 @@ def _wait_for_lock(lock: IO[str], given_up: threading.Event) -> None:
             return
 
 
-def _is_locked(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds the lock (flock) on a file."""
     try:
         with path.open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import fcntl
 import importlib.metadata
 import importlib.util
 import os
@@ -27,7 +26,7 @@ from websockets.proxy import get_proxy
 from websockets.uri import parse_uri
 
 from kbtui.client.doctor.environment import HttpAnswer, TlsSession
-from kbtui.client.embedded import EmbeddedServer
+from kbtui.client.embedded import EmbeddedServer, is_locked
 from kbtui.connection import Endpoint, Timeouts
 from kbtui.connection.transport import Link, open_websocket
 from kbtui.ingest.jobs import SENT
@@ -107,7 +106,7 @@ class System:
                 "GROUP BY owner",
                 (server, *SENT),
             ).fetchall()
-        return sum(count for owner, count in rows if _held(state / "owners" / owner))
+        return sum(count for owner, count in rows if is_locked(state / "owners" / owner))
 
     def journal_schema(self, state: Path) -> int | None:
         """Takes the lock that every write takes, and has SQLite look for damage."""
@@ -204,17 +203,6 @@ class System:
 
 def _existing(folder: Path) -> Path:
     return next(place for place in (folder, *folder.parents) if place.exists())
-
-
-def _held(lock: Path) -> bool:
-    try:
-        with lock.open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
 
 
 def _name(issuer: Any) -> str:
