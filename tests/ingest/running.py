@@ -62,13 +62,14 @@ class Run:
         self.queue.subscribe(listener)
         return seen
 
-    def until_stage(self, stage: float) -> asyncio.Future[None]:
-        """Done once a job is told to be in a stage, from now on."""
+    def until_stage(self, stage: float, status: str = "started") -> asyncio.Future[None]:
+        """Done once a job is told to have started a stage, from now on."""
         seen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def listener(event: IngestEvent) -> None:
-            here = isinstance(event, JobProgressed) and event.progress.stage == stage
-            if here and not seen.done():
+            if not isinstance(event, JobProgressed) or seen.done():
+                return
+            if (event.progress.stage, event.progress.status) == (stage, status):
                 seen.set_result(None)
 
         self.queue.subscribe(listener)

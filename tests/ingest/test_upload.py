@@ -163,7 +163,7 @@ async def test_cancelled_while_it_is_sent_and_tried_again(tmp_path: Path, root: 
         serving(tmp_path / "kb", root) as url,
         running(tmp_path / "s", url) as run,
     ):
-        sending = run.until_stage(0)
+        sending = run.until_stage(0, "progress")
         (job,) = await run.queue.add([page(tmp_path / "page.html", 8 * LARGE)])
         await asyncio.wait_for(sending, 60)
         assert await run.queue.cancel(job.job_id) is None
