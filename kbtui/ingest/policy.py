@@ -10,6 +10,9 @@ from kbtui.ingest.mapping import PathMap
 DEFAULT_CONCURRENCY: Final = 3
 """Documents sent to a native server at once: what the embedded server works on at once."""
 
+MOST_AT_ONCE: Final = 48
+"""Of the 64 requests that a server reads from a connection, some are left for other calls."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueuePolicy:

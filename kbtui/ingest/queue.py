@@ -34,7 +34,7 @@ from kbtui.ingest.events import (
 )
 from kbtui.ingest.jobs import ENDED, SENT, IllegalTransition, Job, JobState, check_transition
 from kbtui.ingest.journal import Journal, JournalError
-from kbtui.ingest.policy import QueuePolicy
+from kbtui.ingest.policy import MOST_AT_ONCE, QueuePolicy
 from kbtui.ingest.runner import Runner
 from kbtui.protocol.messages import Progress, Response
 
@@ -144,11 +144,8 @@ class IngestQueue:
         job = self._jobs[job_id]
         if job.state not in ENDED:
             # The server has noted this attempt as cancelled: the next one is another.
-            await self.change(
-                job,
-                Outcome(JobState.CANCELLED, reason="cancelled by hand"),
-                attempt=max(attempt, job.attempt),
-            )
+            outcome = Outcome(JobState.CANCELLED, reason="cancelled by hand")
+            await self.change(job, outcome, attempt=max(attempt, job.attempt))
         self._note_idle()
         return None
 
@@ -232,7 +229,8 @@ class IngestQueue:
         """How many jobs may run now: none without a connection, one at a time with KBV2."""
         if self._service.state is not ConnectionState.CONNECTED:
             return 0
-        return 1 if self._service.mode is Mode.KBV2 else self._policy.concurrency
+        many = min(self._policy.concurrency, MOST_AT_ONCE)
+        return 1 if self._service.mode is Mode.KBV2 else many
 
     async def _work(self, job_id: str) -> None:
         try:

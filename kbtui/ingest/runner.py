@@ -203,9 +203,7 @@ class Runner:
         )
         if isinstance(error, InvalidRequest):
             return await self._change(job, Outcome(JobState.FAILED, error=str(error)))
-        if not_sent and job.state is JobState.RECONCILING:
-            return await self._interrupted(job, str(error), deadline)
-        if not_sent:
+        if not_sent and job.state is JobState.SUBMITTING:
             return await self._change(job, Outcome(JobState.QUEUED), attempt=job.attempt - 1)
         if isinstance(error, RequestTimeout):
             self.expired[request_id] = job.job_id

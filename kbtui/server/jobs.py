@@ -20,7 +20,7 @@ from kbtui.protocol.methods import (
     IngestParams,
     IngestResult,
 )
-from kbtui.server.errors import IngestError
+from kbtui.server.errors import IngestError, KnowledgeBaseError
 from kbtui.server.files import FileDigest, read_content
 from kbtui.server.ingestion import (
     IngestCancelled,
@@ -176,6 +176,13 @@ class Ingestions:
                 raise
             self._note_end(ingestion, "cancelled", CANCELLED)
             raise IngestCancelled from None
+        except Exception as error:
+            # A store that cannot be read, or a defect of ours: an end like any other.
+            log.exception("ingestion of %s failed", ingestion.document_id)
+            known = isinstance(error, KnowledgeBaseError)
+            message = str(error) if known else "internal error, see the server's log"
+            self._note_end(ingestion, "failed", message)
+            raise IngestError(0, message) from error
         else:
             self._note_end(ingestion, "duplicate" if result.status == "duplicate" else "completed")
             return result

@@ -6,12 +6,15 @@ import asyncio
 import base64
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kbtui.connection import NotConnected
 from kbtui.ingest.events import IngestEvent, JobProgressed
 from kbtui.ingest.jobs import Job, JobState
-from kbtui.protocol.methods import PIECE_BYTES
+from kbtui.protocol.messages import Response
+from kbtui.protocol.methods import INGEST, PIECE_BYTES
 from tests.ingest.cutting import Direction, cutting
 from tests.ingest.running import Run, running
 from tests.resuming import in_store
@@ -138,6 +141,30 @@ async def test_cut_while_it_is_sent(tmp_path: Path, root: Path) -> None:
         assert proxy.cuts >= len(places)
     assert in_store(kb) == len(places) + 1
     assert nothing_left(kb)
+
+
+async def test_the_line_drops_between_the_file_and_its_ingestion(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        serving(tmp_path / "kb", root) as url,
+        running(tmp_path / "s", url) as run,
+    ):
+        request, ingestions = run.service.request, 0
+
+        async def dropping(method: str, *arguments: Any, **more: Any) -> Response:
+            nonlocal ingestions
+            ingestions += method == INGEST
+            if method == INGEST and ingestions == 2:
+                raise NotConnected
+            return await request(method, *arguments, **more)
+
+        monkeypatch.setattr(run.service, "request", dropping)
+        (job,) = await run.queue.add([page(tmp_path / "page.html")])
+        await run.finish()
+        assert run.states(job)[2:] == [
+            *("running", "interrupted", "reconciling", "running", "completed")
+        ]
 
 
 async def test_the_same_content_sent_by_several_at_once(tmp_path: Path, root: Path) -> None:

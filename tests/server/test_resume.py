@@ -6,12 +6,15 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kbtui.protocol.messages import Progress
 from kbtui.protocol.methods import CANCEL, DOCUMENT_STATUS, INGEST, IngestParams
+from kbtui.server.errors import KnowledgeBaseError
 from kbtui.server.ingestion import KEPT_COUNTS, History, Ingestion
+from kbtui.server.knowledge_base import KnowledgeBase
 from kbtui.server.register import ENDED_KEPT, ENDED_SECONDS, Register
 from tests.resuming import in_store, long_document
 from tests.serving import Client, client, serving
@@ -56,6 +59,44 @@ async def test_who_comes_back_gets_what_it_missed_and_nothing_twice(
         assert stages[0] == (0, "started")
         assert stages.count((9, "completed")) == 2, "the stage's end, and KBV2's second one"
     assert in_store(tmp_path / "kb") == 1
+
+
+async def test_who_comes_back_in_the_middle_of_a_stage_hears_it_go_on(tmp_path: Path) -> None:
+    asked: Frame = {
+        "file_path": str(long_document(tmp_path / "long.md")),
+        "idempotency_key": "k",
+    }
+    async with serving(tmp_path / "kb", tmp_path) as url:
+        async with client(url, native=True) as first:
+            await first.send(INGEST, "a", **asked)
+            last = (await until(first, 5))[-1]
+        async with client(url, native=True) as second:
+            more = {"document_id": last["document_id"], "from_sequence": last["sequence"]}
+            await second.send(INGEST, "b", **asked, **more)
+            after = [await second.frame() for _ in range(3)]
+            assert [frame["sequence"] - last["sequence"] for frame in after] == [1, 2, 3]
+            assert {frame["status"] for frame in after} == {"progress"}
+            await second.call(CANCEL, "c", idempotency_key="k")
+
+
+@pytest.mark.parametrize("error", [OSError("no disk"), KnowledgeBaseError("cannot be read")])
+async def test_a_store_in_trouble_ends_an_ingestion_too(
+    tmp_path: Path, documents: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(KnowledgeBase, "find_by_content", fail)
+    asked = {"file_path": str(documents / "tea.md"), "on_duplicate": "skip"}
+    async with serving(tmp_path / "kb", documents) as url, client(url, native=True) as native:
+        await native.send(INGEST, "a", **asked)
+        answer, frames = await native.answer("a")
+        word = "internal error" if isinstance(error, OSError) else "cannot be read"
+        assert word in answer["error"]
+        status = await native.call(DOCUMENT_STATUS, document_id=frames[0]["document_id"])
+        assert status["result"]["status"] == "failed"
+        monkeypatch.undo()
+        assert (await native.call(INGEST, **asked))["result"]["status"] == "completed"
 
 
 async def test_what_another_run_reported_hides_nothing(tmp_path: Path, documents: Path) -> None:
