@@ -133,7 +133,7 @@ def test_any_query_has_a_vector(query: str) -> None:
 
 
 def test_a_model_that_is_not_the_pinned_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    embedder._session.cache_clear()
+    embedder._graph.cache_clear()
     monkeypatch.setattr(embedder, "MODEL_SHA256", "0" * 64)
     with pytest.raises(KnowledgeBaseError, match="the embedding model is damaged"):
         embed(["tea"])
