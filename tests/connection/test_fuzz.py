@@ -23,7 +23,7 @@ from tests.chaos.proxy import ChaosProxy
 from tests.chaos.toxics import Timeout
 from tests.connection.support import Peer, answer, service_for
 
-SEEDS = 40
+SEEDS = 20
 STEPS = 60
 
 
