@@ -69,7 +69,8 @@ class Uploads:
         self._uploads: dict[str, _Upload] = {}
         self._adding: set[asyncio.Task[UploadResult]] = set()
         shutil.rmtree(self._lent, ignore_errors=True)
-        self._lent.mkdir(mode=0o700, parents=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lent.mkdir(mode=0o700)
         for path in folder.iterdir():
             name = path.name.removesuffix(_UNFINISHED)
             if _SHA256.fullmatch(name):

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -175,6 +176,44 @@ async def test_a_client_that_goes_away_while_its_piece_is_written(tmp_path: Path
     assert uploads.holds(SHA256)
     assert (tmp_path / SHA256).read_bytes() == TEXT
     await uploads.aclose()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, len(TEXT)), st.integers(0, 30), st.sampled_from(["", "bad", "restart"])
+        ),
+        max_size=12,
+    )
+)
+def test_pieces_in_any_order_never_make_another_file(
+    pieces: list[tuple[int, int, str]],
+) -> None:
+    async def play(folder: Path) -> None:
+        uploads = Uploads(folder)
+        spoilt = False
+        for offset, length, event in pieces:
+            if event == "restart":
+                await uploads.aclose()
+                uploads = Uploads(folder)
+            piece = TEXT[offset : offset + length]
+            held = (await uploads.take(UploadParams(SHA256, len(TEXT)))).offset
+            if event == "bad":
+                piece = b"?" * len(piece)
+                spoilt = spoilt or (offset == held and piece != b"")
+            result = await uploads.take(UploadParams(SHA256, len(TEXT), offset, piece))
+            assert not (result.complete and spoilt)
+            spoilt = spoilt and result.offset > 0
+        # Sent on from where it stands it is complete in the end, after one more round at most.
+        for _ in range(2):
+            held = (await uploads.take(UploadParams(SHA256, len(TEXT)))).offset
+            await uploads.take(UploadParams(SHA256, len(TEXT), held, TEXT[held:]))
+        assert uploads.holds(SHA256)
+        assert (folder / SHA256).read_bytes() == TEXT
+        await uploads.aclose()
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(play(Path(folder)))
 
 
 @given(st.text(max_size=300))
