@@ -14,6 +14,8 @@ from typing import Any
 from kbtui.cli.exits import SIGNAL_BASE, CommandError, Exit
 from kbtui.cli.redaction import keep_secret, shown
 from kbtui.client.settings import DEFAULT_PORT, Settings, SettingsError, endpoint_from, url_of
+from kbtui.connection import Endpoint, FatalConnectError
+from kbtui.connection.tls import client_context
 from kbtui.ingest.mapping import InvalidMapping, path_map
 from kbtui.ingest.policy import QueuePolicy
 from kbtui.paths import default_paths
@@ -31,11 +33,26 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         url = url_of(arguments.host or "127.0.0.1", port)
     if url is None and token is not None:
         raise CommandError(Exit.USAGE, "--token-env needs --server: the embedded server needs none")
+    return Settings(paths=paths, endpoint=_endpoint(arguments, url, token))
+
+
+def _endpoint(arguments: argparse.Namespace, url: str | None, token: str | None) -> Endpoint | None:
+    files = {
+        "ca_file": arguments.ca,
+        "client_certificate": arguments.cert,
+        "client_key": arguments.key,
+    }
+    if url is None:
+        if any(files.values()):
+            raise CommandError(Exit.USAGE, "--ca, --cert and --key go with --server wss://...")
+        return None
     try:
-        endpoint = None if url is None else endpoint_from(url, token)
-    except SettingsError as error:
+        endpoint = replace(endpoint_from(url, token), **files)
+        # Files that cannot be used are a matter of configuration: said now, not at each attempt.
+        client_context(endpoint)
+    except (SettingsError, FatalConnectError) as error:
         raise CommandError(Exit.USAGE, str(error)) from None
-    return Settings(paths=paths, endpoint=endpoint)
+    return endpoint
 
 
 def policy_from(arguments: argparse.Namespace) -> QueuePolicy:

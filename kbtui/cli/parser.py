@@ -199,6 +199,15 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--host", help="the server's host (with ws:// and KBV2's path)")
     group.add_argument("--port", type=_port, help="the server's port (8765)")
     group.add_argument("--token-env", metavar="VAR", help="the variable that holds the token")
+    group.add_argument(
+        "--ca", type=Path, metavar="FILE", help="trust the authorities in this PEM file (wss://)"
+    )
+    group.add_argument(
+        "--cert", type=Path, metavar="FILE", help="the client certificate to show (PEM, wss://)"
+    )
+    group.add_argument(
+        "--key", type=Path, metavar="FILE", help="its key, where it is not in the same file"
+    )
 
 
 def _add_policy(parser: argparse.ArgumentParser, *, choose_on_duplicate: bool = True) -> None:

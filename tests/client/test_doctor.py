@@ -107,7 +107,7 @@ class FakeEnvironment:
     def wall(self) -> float:
         return NOW
 
-    def get(self, url: str, proxy: str | None, timeout: float) -> HttpAnswer:
+    def get(self, endpoint: Endpoint, url: str, proxy: str | None, timeout: float) -> HttpAnswer:
         assert "@" not in url
         return HttpAnswer(200, json.dumps(self.health).encode(), None, NOW)
 

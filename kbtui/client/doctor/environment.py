@@ -70,8 +70,11 @@ class Environment(Protocol):
     def wall(self) -> float:
         """Epoch seconds."""
 
-    def get(self, url: str, proxy: str | None, timeout: float) -> HttpAnswer:
-        """GET a URL without credentials. Raises OSError or http.client.HTTPException."""
+    def get(self, endpoint: Endpoint, url: str, proxy: str | None, timeout: float) -> HttpAnswer:
+        """GET a URL of `endpoint`'s server, with its trust and without its token.
+
+        Raises OSError or http.client.HTTPException.
+        """
 
     def proxy_for(self, endpoint: Endpoint) -> str | None:
         """The URL of the proxy that the connection goes through."""

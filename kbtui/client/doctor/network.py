@@ -236,9 +236,9 @@ class ServerChecks:
         parts = urlsplit(self._known.url)
         host = parts.netloc.rpartition("@")[2]
         url = urlunsplit(("https" if self._secure else "http", host, path or "/", "", ""))
-        environment, proxy = self._environment, self._proxy
-        return await self._environment.in_thread(
-            lambda: environment.get(url, proxy, GET_SECONDS), "http"
+        environment, endpoint, proxy = self._environment, self._known, self._proxy
+        return await environment.in_thread(
+            lambda: environment.get(endpoint, url, proxy, GET_SECONDS), "http"
         )
 
     def _ingesting(self) -> int:

@@ -28,6 +28,7 @@ from websockets.uri import parse_uri
 from kbtui.client.doctor.environment import HttpAnswer, TlsSession
 from kbtui.client.embedded import EmbeddedServer, is_locked
 from kbtui.connection import Endpoint, Timeouts
+from kbtui.connection.tls import client_context
 from kbtui.connection.transport import Link, open_websocket
 from kbtui.ingest.jobs import SENT
 from kbtui.paths import Paths
@@ -136,10 +137,13 @@ class System:
         """The wall clock."""
         return time.time()
 
-    def get(self, url: str, proxy: str | None, timeout: float) -> HttpAnswer:
+    def get(self, endpoint: Endpoint, url: str, proxy: str | None, timeout: float) -> HttpAnswer:
         """Through the proxy where there is one."""
         proxies = {} if proxy is None else {"http": proxy, "https": proxy}
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler(proxies),
+            urllib.request.HTTPSHandler(context=_context(endpoint)),
+        )
         began = self.wall()
         try:
             answer = opener.open(url, timeout=timeout)
@@ -182,8 +186,9 @@ class System:
     async def handshake(self, endpoint: Endpoint, address: str, port: int) -> TlsSession:
         """With the host name from the URL."""
         host = parse_uri(endpoint.url).host
-        context = ssl.create_default_context()
-        _, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=host)
+        _, writer = await asyncio.open_connection(
+            address, port, ssl=_context(endpoint), server_hostname=host
+        )
         try:
             shown = writer.get_extra_info("ssl_object")
             certificate: dict[str, Any] = shown.getpeercert() or {}
@@ -199,6 +204,11 @@ class System:
     async def open_link(self, endpoint: Endpoint, timeouts: Timeouts) -> Link:
         """As every connection is opened."""
         return await open_websocket(endpoint, timeouts)
+
+
+def _context(endpoint: Endpoint) -> ssl.SSLContext:
+    """Whom the connection to `endpoint` trusts."""
+    return client_context(endpoint) or ssl.create_default_context()
 
 
 def _existing(folder: Path) -> Path:
