@@ -22,6 +22,13 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"virtual": VirtualClockLoop}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_collections() -> None:
+    """What is loaded by now is not looked through at the end of every test."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 async def nothing_left() -> AsyncIterator[None]:
     """No task and no descriptor outlives a test."""
