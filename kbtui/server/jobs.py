@@ -266,6 +266,7 @@ class Ingestions:
                 sha256=content.sha256,
                 size=content.size,
                 idempotency_key=params.idempotency_key,
+                origin=params.file_path,
             ),
             ingestion.stage,
         )

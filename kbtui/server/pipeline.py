@@ -199,7 +199,7 @@ def _metadata(parsed: Parsed, resolved: Resolved, source: Source) -> dict[str, A
     return {
         "title": parsed.title,
         "kind": parsed.kind,
-        "path": str(source.path),
+        "path": source.origin or str(source.path),
         "characters": parsed.characters,
         "words": parsed.words,
         "headings": parsed.headings,

@@ -14,7 +14,8 @@ StageStatus = Literal["started", "progress", "completed"]
 @dataclass(frozen=True, slots=True)
 class Source:
     """A file to ingest. `sha256` (hexadecimal) and `size` (bytes) are what the caller saw; a file
-    that reads differently later is refused."""
+    that reads differently later is refused. `origin` is the path that is kept with the document,
+    where that is not where the file was read."""
 
     path: Path
     document_id: str
@@ -23,6 +24,7 @@ class Source:
     sha256: str
     size: int
     idempotency_key: str | None
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
+import sqlite3
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -69,6 +71,10 @@ async def test_a_file_is_sent_ingested_and_removed(tmp_path: Path) -> None:
         known = (await native.call(INGEST, file_path="/other.md", **again))["result"]
         assert known["status"] == "duplicate"
     assert in_store(kb) == 1
+    with sqlite3.connect(kb / "knowledge.db") as connection:
+        (metadata,) = connection.execute("SELECT metadata FROM documents").fetchone()
+    connection.close()
+    assert json.loads(metadata)["path"] == "/home/ann/notes/sent.md"
 
 
 async def test_other_bytes_than_announced_are_not_kept(tmp_path: Path) -> None:
