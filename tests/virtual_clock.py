@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SETTLE = 0.0005
-"""Real seconds in which loopback data arrives."""
+"""Real seconds in which loopback data arrives, where the kernel does not deliver it in the send."""
 
 
 class _JumpingSelector(selectors.BaseSelector):
@@ -23,6 +23,7 @@ class _JumpingSelector(selectors.BaseSelector):
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.settle = _SETTLE
         self._real = selectors.DefaultSelector()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -30,7 +31,7 @@ class _JumpingSelector(selectors.BaseSelector):
             return self._real.select(None)
         ready = self._real.select(0)
         if not ready and timeout > 0:
-            ready = self._real.select(_SETTLE)
+            ready = self._real.select(self.settle)
             if not ready:
                 self.now += timeout
         return ready

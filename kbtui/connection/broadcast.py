@@ -20,20 +20,20 @@ class Broadcast:
     """
 
     def __init__(self) -> None:
+        self._subscribed: dict[object, Listener] = {}
         self._listeners: tuple[Listener, ...] = ()
         self._queue: deque[ConnectionEvent] = deque()
         self._busy = False
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Add `listener`; the result removes it again and may be called more than once."""
-
-        def added(event: ConnectionEvent) -> None:  # the same listener may be added twice
-            listener(event)
-
-        self._listeners = (*self._listeners, added)
+        key = object()  # the same listener may be added twice
+        self._subscribed[key] = listener
+        self._listeners = tuple(self._subscribed.values())
 
         def unsubscribe() -> None:
-            self._listeners = tuple(each for each in self._listeners if each is not added)
+            self._subscribed.pop(key, None)
+            self._listeners = tuple(self._subscribed.values())
 
         return unsubscribe
 
@@ -44,15 +44,14 @@ class Broadcast:
             return
         self._busy = True
         try:
-            self._deliver(event)
-            while self._queue:
-                self._deliver(self._queue.popleft())
+            while True:
+                for listener in self._listeners:
+                    try:
+                        listener(event)
+                    except Exception:
+                        log.exception("a listener failed on %s", type(event).__name__)
+                if not self._queue:
+                    break
+                event = self._queue.popleft()
         finally:
             self._busy = False
-
-    def _deliver(self, event: ConnectionEvent) -> None:
-        for listener in self._listeners:
-            try:
-                listener(event)
-            except Exception:
-                log.exception("a listener failed on %s", type(event).__name__)

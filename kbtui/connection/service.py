@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kbtui.connection.backoff import Backoff
 from kbtui.connection.broadcast import Broadcast
@@ -31,7 +31,7 @@ from kbtui.connection.states import ConnectionState, Mode
 from kbtui.connection.supervisor import Supervisor
 from kbtui.connection.transport import ABNORMAL, open_websocket
 from kbtui.protocol.codec import SAMPLE_BYTES
-from kbtui.protocol.messages import Response, Unrecognised
+from kbtui.protocol.messages import ExtractionLog, Progress, Response, Unrecognised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from kbtui.protocol.messages import Message
 
 S = ConnectionState
+
+_REPORTS: Final = (Progress, ExtractionLog)
 
 
 class ConnectionService:
@@ -234,7 +236,9 @@ class ConnectionService:
 
     def message_arrived(self, session: Session, message: Message) -> None:
         """Give a response to its request and everything else to the listeners."""
-        if isinstance(message, Response):
+        if isinstance(message, _REPORTS):  # by far the most
+            self._broadcast.emit(MessageReceived(session.epoch, message))
+        elif isinstance(message, Response):
             settlement, response = self._exchange.answered(session, message)
             if settlement is Settlement.LATE:
                 self._broadcast.emit(LateAnswer(session.epoch, response))
@@ -243,8 +247,6 @@ class ConnectionService:
                 self._drop(session, "an answer to no request of ours", sample)
         elif isinstance(message, Unrecognised):
             self._drop(session, message.reason, message.sample)
-        else:
-            self._broadcast.emit(MessageReceived(session.epoch, message))
 
     def pong_arrived(self, session: Session, seconds: float) -> None:
         """Keep the latency."""

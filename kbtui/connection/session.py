@@ -54,7 +54,8 @@ class Session:
         self._on_pong = on_pong
         self._on_quiet = on_quiet
         self._loop = asyncio.get_running_loop()
-        self._opened = self._stirred = self._loop.time()
+        self._now = self._loop.time
+        self._opened = self._stirred = self._now()
         self._quiet = timeouts.quiet
         self._quiet_since: float | None = None  # the silence that was told
         self._quiet_check = self._loop.call_later(self._quiet, self._check_quiet)
@@ -68,7 +69,7 @@ class Session:
     @property
     def proved_stable(self) -> bool:
         """True once the backoff may start anew after this connection."""
-        held = self._loop.time() - self._opened
+        held = self._now() - self._opened
         return self._ponged_once and held >= STABLE_SECONDS
 
     async def read(self) -> Failure:
@@ -77,7 +78,7 @@ class Session:
 
     def asked(self) -> None:
         """A request is about to be sent: the silence before it does not count."""
-        self._stirred = self._loop.time()
+        self._stirred = self._now()
 
     def give_up_sending(self, limit: float) -> None:
         """A message could not be written within `limit` seconds: nothing written after it may
@@ -100,7 +101,7 @@ class Session:
         if self._received % LOG_EVERY == 0:
             log.debug("message %d of connection %d: %.200r", self._received, self.epoch, raw)
         self._received += 1
-        self._stirred = self._loop.time()
+        self._stirred = self._now()
         if type(message) is not Unrecognised or message.reason == UNKNOWN_KIND:
             self._garbage = 0
         else:
@@ -112,7 +113,7 @@ class Session:
 
     def _check_quiet(self) -> None:
         # No pong for so long would have ended the link: it is the server's own silence.
-        now = self._loop.time()
+        now = self._now()
         due = self._stirred + self._quiet
         if now >= due:
             if self._quiet_since != self._stirred:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, SecurityError
-from websockets.protocol import State
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import Event, State
 from websockets.typing import Subprotocol
 
 from kbtui import __version__
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 MAX_REDIRECTS: Final = 3
 ABNORMAL: Final = 1006
+_DATA: Final = frozenset({Opcode.CONT, Opcode.TEXT, Opcode.BINARY})
+Sink = Callable[[str | bytes], None]
+"""Takes one message; does not raise."""
 CLOSE_LINGER: Final = 0.05
 """Seconds that a peer has to close the TCP connection after both close frames went out."""
 
@@ -66,7 +70,7 @@ class Link(Protocol):
     def is_open(self) -> bool:
         """False once either side began to close: then `send` writes nothing."""
 
-    async def receive(self, sink: Callable[[str | bytes], None]) -> LinkClosed:
+    async def receive(self, sink: Sink) -> LinkClosed:
         """Call `sink` with every message in order, until the link is closed; returns why."""
 
     async def send(self, text: str) -> None:
@@ -91,11 +95,57 @@ Opener = Callable[[Endpoint, Timeouts], Awaitable[Link]]
 
 
 class _Connection(ClientConnection):
-    """websockets' connection, which is over soon after the peer's close frame.
+    """websockets' connection, which hands on messages as they arrive and is over soon.
 
-    Ours answers that frame and then waits for the peer to close the TCP connection, which a peer
+    Its own queue and `recv` cost as much a message as everything that we do with one; nothing here
+    waits for a slow reader, so that neither is needed. The message goes to the sink as a call.
+
+    It answers a close frame and then waits for the peer to close the TCP connection, which a peer
     may never do; requests must learn at once that no answer will come.
     """
+
+    _sink: Sink | None = None
+
+    def hand_on_to(self, sink: Sink) -> None:
+        """Call `sink` with every message, those included that came before."""
+        self._sink = sink
+        for message in self._early:
+            sink(message)
+        self._early.clear()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._early: list[str | bytes] = []
+        self._fragments: list[bytes] = []
+        self._is_text = False
+
+    def process_event(self, event: Event) -> None:
+        if type(event) is Frame and event.opcode in _DATA and self.response is not None:
+            self._take(event)
+        else:
+            super().process_event(event)
+
+    def _take(self, frame: Frame) -> None:
+        data = frame.data
+        if frame.opcode is not Opcode.CONT:
+            self._is_text = frame.opcode is Opcode.TEXT
+        if self._fragments or not frame.fin:
+            self._fragments.append(bytes(data))
+            if not frame.fin:
+                return
+            data = b"".join(self._fragments)
+            self._fragments.clear()
+        try:
+            message = str(data, "utf-8") if self._is_text else bytes(data)
+        except UnicodeDecodeError as error:
+            self.protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at {error.start}")
+            self.send_data()
+            self.loop.call_later(CLOSE_LINGER, self.transport.abort)
+            return
+        if self._sink is None:
+            self._early.append(message)
+        else:
+            self._sink(message)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -136,13 +186,14 @@ async def open_websocket(endpoint: Endpoint, timeouts: Timeouts) -> Link:
         create_connection=_Connection,
         **tls,
     )
+    assert isinstance(socket, _Connection)
     return WebSocketLink(socket, timeouts)
 
 
 class WebSocketLink:
     """A Link made of websockets' client connection."""
 
-    def __init__(self, socket: ClientConnection, timeouts: Timeouts) -> None:
+    def __init__(self, socket: _Connection, timeouts: Timeouts) -> None:
         self._socket = socket
         self._timeouts = timeouts
 
@@ -156,12 +207,12 @@ class WebSocketLink:
         """False once either side began to close."""
         return self._socket.state is State.OPEN
 
-    async def receive(self, sink: Callable[[str | bytes], None]) -> LinkClosed:
+    async def receive(self, sink: Sink) -> LinkClosed:
         """Call `sink` with every message until the link is closed."""
-        receive_one = self._socket.recv
+        self._socket.hand_on_to(sink)
         try:
             while True:
-                sink(await receive_one())
+                await self._socket.recv()  # nothing comes here but the end
         except ConnectionClosed as error:
             return _closed(error)
 
