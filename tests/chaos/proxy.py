@@ -123,6 +123,7 @@ class _Pipe:
                 self._arrives = max(self._arrives, due)
             self._held.put_nowait((self._arrives, data))
             if not data:
+                self._connection.ended()
                 return
             self._holding += len(data)
             while self._holding > HELD:
@@ -136,7 +137,9 @@ class _Pipe:
             self._gone = self._gone or self._direction.get(Timeout) is not None
             if self._gone:
                 if not data:
-                    await asyncio.Event().wait()  # until the proxy ends
+                    # Neither end is told of the other's; what is left goes when both have gone.
+                    await self._connection.both_ended.wait()
+                    return
                 self._let_go(data)
                 continue
             if not data:
@@ -161,7 +164,8 @@ class _Pipe:
         await self._sink.drain()
         if limit is not None and self._passed >= limit.size:
             self._connection.close()
-            await asyncio.Event().wait()
+            await self._connection.both_ended.wait()
+            raise ConnectionAbortedError
         slicer = self._direction.get(Slicer)
         await self._sleep(0 if slicer is None else slicer.delay)
 
@@ -191,6 +195,14 @@ class _Connection:
 
     def __init__(self, *writers: asyncio.StreamWriter) -> None:
         self._writers = writers
+        self._ends = 0
+        self.both_ended = asyncio.Event()
+
+    def ended(self) -> None:
+        """One end has closed its stream."""
+        self._ends += 1
+        if self._ends == len(self._writers):
+            self.both_ended.set()
 
     def close(self) -> None:
         """End both streams in order; what was written is still delivered."""
