@@ -14,6 +14,7 @@ from kbtui.connection import (
     LateAnswer,
     LatencyMeasured,
     MessageReceived,
+    ServerQuiet,
     StateChanged,
 )
 from kbtui.ingest.events import (
@@ -102,6 +103,9 @@ class Store:
                 )
             case FrameDropped(_, reason, _, count):
                 self.note("warning", f"unreadable frame dropped ({reason}); {count} so far")
+            case ServerQuiet(_, seconds):
+                text = f"no word from the server for {seconds:.0f} s; it still answers pings"
+                self.note("warning", text)
             case LateAnswer():
                 self.note("info", "an answer came after its request had been given up")
             case MessageReceived():

@@ -8,7 +8,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbtui.connection import ConnectionState, FrameDropped, LatencyMeasured, Mode, StateChanged
+from kbtui.connection import (
+    ConnectionState,
+    FrameDropped,
+    LatencyMeasured,
+    Mode,
+    ServerQuiet,
+    StateChanged,
+)
 from kbtui.ingest.events import Attribution, JobChanged, JobProgressed, ProgressUnattributed
 from kbtui.ingest.jobs import Job, JobState
 from kbtui.protocol.messages import Progress
@@ -143,8 +150,10 @@ def test_the_connection() -> None:
     assert store.connection.retry_at == 1001.5
     assert store.connection.reason == "reset \\x1b[31m"
     store.apply(FrameDropped(1, "not JSON", b"x", 3))
+    store.apply(ServerQuiet(1, 120.0))
     lines = [line.text for line in store.log]
-    assert lines[-1] == "unreadable frame dropped (not JSON); 3 so far"
+    assert lines[-2] == "unreadable frame dropped (not JSON); 3 so far"
+    assert lines[-1] == "no word from the server for 120 s; it still answers pings"
 
 
 def test_foreign_text_is_plain_everywhere() -> None:

@@ -146,7 +146,12 @@ async def test_fault_04_wss_to_a_plain_port(peer):
 
 async def test_fault_04_wss_to_a_plain_port_that_says_so():
     reply = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
-    server = await asyncio.start_server(lambda _, writer: writer.write(reply), "127.0.0.1", 0)
+
+    def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
     url = f"wss://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws"
     async with service_for(url) as (service, record):
         with pytest.raises(FatalConnectError, match="try ws:// in place of wss://"):
