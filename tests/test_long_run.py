@@ -27,7 +27,7 @@ from tests import prose
 from tests.kbv2.replay import ReplayServer
 from tests.processes import alive, events, server_pid, start_kbtui
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(0)]
 
 MINUTES = float(os.environ.get("KBTUI_LONG_MINUTES", "2"))
 DOCUMENTS = 200
