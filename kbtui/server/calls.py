@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
+
+from msgspec import convert
 
 from kbtui.protocol import methods
 from kbtui.protocol.methods import (
@@ -20,6 +23,7 @@ from kbtui.server.errors import IngestError, KnowledgeBaseError
 from kbtui.server.ingestion import IngestCancelled, Listener, UploadWanted
 from kbtui.server.jobs import Ingestions
 from kbtui.server.knowledge_base import KnowledgeBase
+from kbtui.server.records import EntityHit
 from kbtui.server.uploads import Uploads
 
 MAX_HITS = 1_000
@@ -86,19 +90,7 @@ class Calls:
         query = _checked(shaped(SearchParams, params))
         hits = await self._kb.search_chunks(query.query, query.limit, query.domain)
         return methods.ChunkHits(
-            chunks=[
-                methods.ChunkHit(
-                    id=hit.id,
-                    document_id=hit.document_id,
-                    document_name=hit.document_name,
-                    text=hit.text,
-                    chunk_index=hit.chunk_index,
-                    page_number=hit.page_number,
-                    similarity=hit.similarity,
-                    heading=hit.heading,
-                )
-                for hit in hits
-            ],
+            chunks=[convert(hit, methods.ChunkHit, from_attributes=True) for hit in hits],
             total_count=len(hits),
             query=query.query,
             limit=query.limit,
@@ -109,18 +101,7 @@ class Calls:
         query = _checked(shaped(SearchParams, params))
         hits = await self._kb.search_entities(query.query, query.limit)
         return methods.EntityHits(
-            entities=[
-                methods.EntityHit(
-                    id=hit.id,
-                    name=hit.name,
-                    type=hit.type,
-                    description=hit.description,
-                    properties=json.dumps(hit.properties, ensure_ascii=False),
-                    confidence=hit.confidence,
-                    similarity=hit.similarity,
-                )
-                for hit in hits
-            ],
+            entities=[_entity(hit) for hit in hits],
             total_count=len(hits),
             query=query.query,
             limit=query.limit,
@@ -167,3 +148,9 @@ def _checked(params: SearchParams) -> SearchParams:
     if not 1 <= params.limit <= MAX_HITS:
         raise CallError(f"limit must be from 1 to {MAX_HITS}")
     return params
+
+
+def _entity(hit: EntityHit) -> methods.EntityHit:
+    # KBV2 sends the properties as a JSON text inside the JSON.
+    properties = json.dumps(hit.properties, ensure_ascii=False)
+    return methods.EntityHit(**{**asdict(hit), "properties": properties})
