@@ -123,6 +123,23 @@ class Peer:
 
 
 @contextlib.asynccontextmanager
+async def _listening(
+    serve_one: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    writers: list[asyncio.StreamWriter],
+) -> AsyncIterator[str]:
+    """A TCP server whose connections, kept in `writers`, are aborted at the end."""
+    server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
+    try:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws"
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+        await server.wait_closed()
+        await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
 async def raw_server(reply: bytes | None, *, hold: bool = False) -> AsyncIterator[str]:
     """A TCP server that sends `reply` after the first line it reads (None: nothing at all).
 
@@ -141,15 +158,8 @@ async def raw_server(reply: bytes | None, *, hold: bool = False) -> AsyncIterato
                 await reader.read()
         writer.close()
 
-    server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
-    try:
-        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws"
-    finally:
-        server.close()
-        for writer in writers:
-            writer.transport.abort()
-        await server.wait_closed()
-        await asyncio.sleep(0)
+    async with _listening(serve_one, writers) as url:
+        yield url
 
 
 @contextlib.asynccontextmanager
@@ -171,15 +181,8 @@ async def mute_websocket(*, native: bool = False) -> AsyncIterator[str]:
         writer.write("\r\n".join((*lines, "", "")).encode())
         writer.transport.pause_reading()
 
-    server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
-    try:
-        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws"
-    finally:
-        server.close()
-        for writer in writers:
-            writer.transport.abort()
-        await server.wait_closed()
-        await asyncio.sleep(0)
+    async with _listening(serve_one, writers) as url:
+        yield url
 
 
 class Record:
